@@ -1,0 +1,5 @@
+"""``python -m metastore`` is the command ``metastore``."""
+
+from metastore.cli import main
+
+main()

@@ -1,0 +1,184 @@
+"""What a flavor implements.
+
+A flavor derives from `BaseMetadataStore` and fills in the abstract methods; writing follows the
+rules of `metastore.rules` without the flavor knowing one of them.  `docs/contract.md` states what
+each method must do; the tests in `metastore.testing` prove it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from metastore import rules
+from metastore.batch import Batch, WrittenBatch
+from metastore.changes import Answers, Applied, Changes, Questions
+from metastore.errors import CapabilityError
+from metastore.model import AnyNode, Event, Link, Type
+from metastore.query import Cursor, EventQuery, LinkQuery, NodeQuery, OrderBy, TypeQuery
+
+__all__ = ["BaseMetadataStore", "Capabilities", "OpenMode", "Transaction", "cursor_of"]
+
+OpenMode: TypeAlias = Literal["r", "rw"]
+"""``"r"`` reads only and never creates a file, a database or a table; ``"rw"`` reads and writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a flavor can do beyond the contract, known without opening a store.
+
+    atomic_batch:
+        ``"full"``, or ``"nodes"`` where types and parent contexts are written apart.
+    given_times:
+        Create and update times of a draft are kept; otherwise the backend sets its own.
+    exact_doubles:
+        Doubles come back bit for bit.
+    snapshot:
+        `BaseMetadataStore.snapshot` gives several reads one state of the store.
+    native_filter:
+        Filters are evaluated by the backend; otherwise on our side.
+    delete:
+        Nodes can be deleted.
+    provision:
+        The flavor can create and remove the service it connects to.
+    """
+
+    atomic_batch: Literal["full", "nodes"] = "full"
+    given_times: bool = True
+    exact_doubles: bool = True
+    snapshot: bool = False
+    native_filter: bool = False
+    delete: bool = False
+    provision: bool = False
+
+
+class Transaction(ABC):
+    """Exclusive access for one batch: no other writer changes what `lookup` answered."""
+
+    @abstractmethod
+    def lookup(self, questions: Questions) -> Answers:
+        """What is stored of what is asked, in a few reads."""
+
+    @abstractmethod
+    def apply(self, changes: Changes) -> Applied:
+        """Write the changes as they are; they are checked already."""
+
+
+class BaseMetadataStore(ABC):
+    """A metadata store on one backend.
+
+    Methods raise errors of `metastore.errors` only; the backend's own error is their cause.
+    Threads may share a store.
+    """
+
+    FLAVOR: ClassVar[str]
+    """The flavor's name: its entry point, its descriptor and its URL scheme."""
+
+    CAPABILITIES: ClassVar[Capabilities] = Capabilities()
+
+    @classmethod
+    @abstractmethod
+    def open(cls, config: Any, *, mode: OpenMode = "rw", create: bool = True) -> BaseMetadataStore:
+        """Open the store that the flavor's config describes.
+
+        Raises
+        ------
+        OpenError
+            There is no store (and `create` is false or `mode` is ``"r"``), or something else is
+            there; nothing was created or changed.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release everything; closing twice is fine, any other call afterwards `ClosedError`."""
+
+    @property
+    @abstractmethod
+    def location(self) -> str:
+        """Where the store is, for people: a URL without secrets."""
+
+    @abstractmethod
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Begin to write; commit when the block ends, roll all of it back when it raises.
+
+        Raises
+        ------
+        ReadOnlyError
+            The store was opened with ``mode="r"``.
+        BusyError
+            Others kept the store locked for too long.
+        """
+
+    @abstractmethod
+    def read_types(self, query: TypeQuery) -> Sequence[Type]:
+        """The types that the query asks for."""
+
+    @abstractmethod
+    def read_nodes(self, query: NodeQuery) -> Sequence[AnyNode]:
+        """One page of the nodes that the query asks for."""
+
+    @abstractmethod
+    def read_events(self, query: EventQuery) -> Sequence[Event]:
+        """The events that the query asks for."""
+
+    @abstractmethod
+    def read_links(self, query: LinkQuery) -> Sequence[Link]:
+        """The links that the query asks for."""
+
+    # What follows has a body that is right for every flavor; override it where the backend can do
+    # better.  New methods of later versions arrive the same way.
+
+    def write(self, batch: Batch) -> WrittenBatch:
+        """Write the batch whole, or raise and write nothing.
+
+        Raises
+        ------
+        InvalidError, NotFoundError, AlreadyExistsError, ConflictError
+            The batch breaks a rule; `MetastoreError.offender` says what does.
+        ReadOnlyError, BusyError, StorageError, OutcomeUnknownError
+            The backend cannot, or may not have, written it.
+        """
+        planner = rules.Planner(batch)
+        with self.transaction() as transaction:
+            changes = planner.run(transaction.lookup)
+            applied = transaction.apply(changes) if changes else Applied()
+        return planner.written(applied)
+
+    def count(self, query: NodeQuery) -> int:
+        """How many nodes the query asks for, its page left aside."""
+        return sum(1 for _ in self.iterate(query))
+
+    def iterate(self, query: NodeQuery, *, page_size: int = 1000) -> Iterator[AnyNode]:
+        """All nodes that the query asks for, read page by page."""
+        left = query.limit
+        while left is None or left > 0:
+            size = page_size if left is None else min(page_size, left)
+            page = self.read_nodes(replace(query, limit=size))
+            yield from page
+            if len(page) < size:
+                return
+            query = replace(query, after=cursor_of(page[-1], query.order_by))
+            left = None if left is None else left - size
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Reads inside the block see one state of the store; needs the capability `snapshot`."""
+        raise CapabilityError(
+            f"flavor {self.FLAVOR!r} cannot hold one state of the store for several reads "
+            "(capability 'snapshot')"
+        )
+        yield
+
+
+def cursor_of(node: AnyNode, order_by: OrderBy) -> Cursor:
+    """The cursor behind a node, for `NodeQuery.after`."""
+    match order_by:
+        case OrderBy.ID:
+            return Cursor(node.id, node.id)
+        case OrderBy.CREATE_TIME:
+            return Cursor(node.create_time_ms, node.id)
+        case OrderBy.UPDATE_TIME:
+            return Cursor(node.update_time_ms, node.id)

@@ -1,0 +1,1 @@
+"""Which store is meant, and how it is reached: URLs, flavor configs, `connect`."""

@@ -1,0 +1,96 @@
+"""`connect`: from a URL to an open store."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from metastore.base import BaseMetadataStore, OpenMode
+from metastore.errors import InvalidError, NotFoundError, Offender
+from metastore.store import Store
+
+if TYPE_CHECKING:
+    from metastore.config._flavor import FlavorConfig
+
+__all__ = ["DEFAULT_STORE_URL", "connect", "open_store"]
+
+DEFAULT_STORE_URL = "sqlite:///{user_data}/metastore.db"
+"""Where runs go when nothing else is said; the only place in core that names a flavor."""
+
+
+def connect(
+    url: str | None = None, *, mode: OpenMode = "rw", create: bool | None = None
+) -> Store:
+    """Open a store.
+
+    Parameters
+    ----------
+    url:
+        ``flavor://...``, such as ``sqlite:///runs.db`` (relative) or ``sqlite:////data/runs.db``.
+        None: the environment variable ``METASTORE_STORE``, else an SQLite file in the user's data
+        folder.
+    mode:
+        ``"r"`` never writes and never creates anything; ``"rw"`` does both.
+    create:
+        Whether a store that is not there is made; by default with ``"rw"``, except where the URL
+        comes from nobody but the default.
+
+    Raises
+    ------
+    InvalidError
+        The URL is none, or holds settings that the flavor does not know.
+    FlavorNotFoundError, FlavorError
+        The flavor is not installed, or does not load.
+    OpenError
+        There is no store, or it cannot be opened.
+    """
+    return Store(open_store(url, mode=mode, create=create))
+
+
+def open_store(
+    url: str | None = None, *, mode: OpenMode = "rw", create: bool | None = None
+) -> BaseMetadataStore:
+    """As `connect`, without a `Store` around it: what a flavor itself offers."""
+    # Imported here, because pydantic and pluggy take their time and a URL may be wrong already.
+    from metastore.config._flavor import StoreURL
+    from metastore.plugins._loader import load_flavor
+
+    if mode not in ("r", "rw"):
+        raise InvalidError("a store is opened with mode 'r' or 'rw'", offender=Offender("store"))
+    given = url if url is not None else os.environ.get("METASTORE_STORE") or _default_url()
+    parsed = StoreURL.parse(_url_of(given))
+    flavor = load_flavor(parsed.scheme)
+    config: FlavorConfig = flavor.load_config_class().from_url(parsed)
+    store_class = flavor.load_store_class()
+    return store_class.open(config, mode=mode, create=mode == "rw" if create is None else create)
+
+
+def _url_of(text: str) -> str:
+    if "://" in text:
+        return text
+    suffixes = (".db", ".sqlite", ".sqlite3", ".sqlite.db", ".mlmd")
+    if text.endswith(suffixes) or "/" in text or os.sep in text or Path(text).exists():
+        raise InvalidError(
+            f"{text!r} is a path, and a store is named by its URL",
+            hint=f"write {DEFAULT_STORE_URL.partition(':')[0]}:///{text}",
+            offender=Offender("store", name=text),
+        )
+    raise NotFoundError(
+        f"no store is called {text!r}",
+        hint=f"give its URL, such as {DEFAULT_STORE_URL.partition(':')[0]}:///{text}.db",
+        offender=Offender("store", name=text),
+    )
+
+
+def _default_url() -> str:
+    from platformdirs import user_data_path
+
+    folder = user_data_path("metastore")
+    return DEFAULT_STORE_URL.format(user_data=_quoted(folder))
+
+
+def _quoted(path: Path) -> str:
+    from urllib.parse import quote
+
+    return quote(path.as_posix())

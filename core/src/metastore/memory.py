@@ -1,0 +1,418 @@
+"""The `memory` flavor: a store in the process, gone when it is closed.
+
+It is the reference for the contract, and for users' own tests.  `Tables` holds and answers; a
+flavor that keeps plain Python objects can use it too.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, ClassVar, TypeVar, cast
+
+from metastore.base import BaseMetadataStore, Capabilities, OpenMode, Transaction, cursor_of
+from metastore.changes import (
+    Answers,
+    Applied,
+    Changes,
+    EventKey,
+    New,
+    NodeInsert,
+    NodeUpdate,
+    Questions,
+    Target,
+)
+from metastore.errors import ClosedError, ReadOnlyError
+from metastore.model import (
+    SIMPLE_TYPES,
+    AnyNode,
+    Artifact,
+    ArtifactState,
+    Context,
+    Event,
+    Execution,
+    ExecutionState,
+    Link,
+    LinkKind,
+    NodeKind,
+    Type,
+    TypeKey,
+    Value,
+)
+from metastore.query import EventQuery, LinkQuery, NodeQuery, TypeQuery
+
+__all__ = ["MemoryMetadataStore", "Tables"]
+
+_T = TypeVar("_T")
+
+
+class Tables(Transaction):
+    """All rows of a store, in dictionaries; not safe for threads by itself."""
+
+    def __init__(self) -> None:
+        self.types: dict[int, Type] = {}
+        self.nodes: dict[NodeKind, dict[int, AnyNode]] = {kind: {} for kind in NodeKind}
+        self.events: dict[EventKey, Event] = {}
+        self.links: dict[LinkKind, dict[tuple[int, int], None]] = {kind: {} for kind in LinkKind}
+        # Ids are never used again, even when rows are gone.
+        self._last_ids: dict[object, int] = {}
+        for kind in (NodeKind.ARTIFACT, NodeKind.EXECUTION):
+            for name in SIMPLE_TYPES[kind]:
+                id = self._next_id(Type)
+                self.types[id] = Type(id, kind, name, {})
+
+    def _next_id(self, table: object) -> int:
+        self._last_ids[table] = self._last_ids.get(table, 0) + 1
+        return self._last_ids[table]
+
+    # The transaction's two methods.
+
+    def lookup(self, questions: Questions) -> Answers:
+        """What is stored of what is asked."""
+        wanted_types = [
+            each
+            for each in self.types.values()
+            if each.key in questions.types
+            or each.id in questions.type_ids
+            or each.external_id in questions.type_external_ids
+        ]
+        answers = Answers(types=[*wanted_types, *self._base_types(wanted_types)])
+        answers.nodes = {
+            kind: {id: self.nodes[kind][id] for id in ids if id in self.nodes[kind]}
+            for kind, ids in questions.nodes.items()
+        }
+        answers.existing = {
+            kind: ids & self.nodes[kind].keys() for kind, ids in questions.existing.items()
+        }
+        answers.names = {
+            kind: self._owners(kind, lambda node: (node.type_id, node.name), names)
+            for kind, names in questions.names.items()
+        }
+        answers.external_ids = {
+            kind: self._owners(kind, lambda node: node.external_id, external_ids)
+            for kind, external_ids in questions.external_ids.items()
+        }
+        answers.uris = self._owners(
+            NodeKind.ARTIFACT,
+            lambda node: (node.type_id, cast("Artifact", node).uri),
+            questions.uris,
+        )
+        answers.events = {key for key in self.events if key[:2] in questions.events}
+        answers.parents = self._ancestor_links(questions.parents_of)
+        return answers
+
+    def _base_types(self, types: Collection[Type]) -> list[Type]:
+        names = {(each.kind, each.base_type) for each in types if each.base_type}
+        return [each for each in self.types.values() if (each.kind, each.name) in names]
+
+    def _owners(
+        self, kind: NodeKind, key: Callable[[AnyNode], Any], wanted: set[_T]
+    ) -> dict[_T, int]:
+        if not wanted:
+            return {}
+        # In the order of ids, so that the highest id wins.
+        return {key(node): node.id for node in self.nodes[kind].values() if key(node) in wanted}
+
+    def _ancestor_links(self, contexts: set[int]) -> set[tuple[int, int]]:
+        found: set[tuple[int, int]] = set()
+        frontier = contexts
+        while frontier:
+            links = {link for link in self.links[LinkKind.PARENT] if link[0] in frontier} - found
+            found |= links
+            frontier = {parent for _, parent in links}
+        return found
+
+    def apply(self, changes: Changes) -> Applied:
+        """Write the changes."""
+        type_ids = []
+        for insert in changes.type_inserts:
+            id = self._next_id(Type)
+            type_ids.append(id)
+            base = insert.base_type
+            self.types[id] = Type(
+                id,
+                insert.key.kind,
+                insert.key.name,
+                dict(insert.properties),
+                insert.key.version,
+                insert.description,
+                None if base is None else self.types[base].name,
+                insert.external_id,
+                insert.input_type,
+                insert.output_type,
+            )
+        for update in changes.type_updates:
+            stored = self.types[update.id]
+            self.types[update.id] = replace(
+                stored,
+                properties={**stored.properties, **update.properties},
+                external_id=stored.external_id
+                if update.external_id is None
+                else update.external_id,
+                base_type=stored.base_type
+                if update.base_type is None
+                else self.types[update.base_type].name,
+            )
+        node_ids: dict[NodeKind, list[int]] = {}
+        for kind, inserts in changes.inserts.items():
+            node_ids[kind] = [self._insert(kind, row, type_ids) for row in inserts]
+        for kind, updates in changes.updates.items():
+            for row in updates:
+                self.nodes[kind][row.id] = _updated(self.nodes[kind][row.id], row)
+
+        def id_of(kind: NodeKind, target: Target) -> int:
+            return node_ids[kind][target.position] if isinstance(target, New) else target
+
+        for event in changes.events:
+            artifact = id_of(NodeKind.ARTIFACT, event.artifact)
+            execution = id_of(NodeKind.EXECUTION, event.execution)
+            self.events[artifact, execution, event.type] = Event(
+                artifact, execution, event.type, event.time_ms, event.path, self._next_id(Event)
+            )
+        for link_kind, links in changes.links.items():
+            for context, other in links:
+                key = id_of(NodeKind.CONTEXT, context), id_of(link_kind.other, other)
+                self.links[link_kind][key] = None
+        return Applied(type_ids, node_ids)
+
+    def _insert(self, kind: NodeKind, row: NodeInsert, type_ids: list[int]) -> int:
+        id = self._next_id(kind)
+        type_id = type_ids[row.type.position] if isinstance(row.type, New) else row.type
+        common = (
+            id,
+            type_id,
+            self.types[type_id].name,
+            row.name,
+            row.external_id,
+            # Copied deeply: a struct is a dict that the caller still holds.
+            copy.deepcopy(dict(row.properties)),
+            copy.deepcopy(dict(row.custom_properties)),
+            row.create_time_ms,
+            row.update_time_ms,
+        )
+        node: AnyNode
+        if kind is NodeKind.ARTIFACT:
+            node = Artifact(*common, row.uri, _artifact_state(row.state))
+        elif kind is NodeKind.EXECUTION:
+            node = Execution(*common, _execution_state(row.state))
+        else:
+            node = Context(*common)
+        self.nodes[kind][id] = node
+        return id
+
+    # Reads.
+
+    def read_types(self, query: TypeQuery) -> list[Type]:
+        """The types that the query asks for."""
+        return [
+            replace(each, properties=dict(each.properties))
+            for each in self.types.values()
+            if each.kind is query.kind
+            and _among(each.key, query.keys)
+            and _among(each.id, query.ids)
+            and _among(each.external_id, query.external_ids)
+        ]
+
+    def read_nodes(self, query: NodeQuery) -> list[AnyNode]:
+        """One page of the nodes that the query asks for."""
+        found = list(self._matching(query))
+        found.sort(key=lambda node: cursor_of(node, query.order_by), reverse=query.descending)
+        if query.after is not None:
+            after = query.after
+            found = [
+                node
+                for node in found
+                if (
+                    cursor_of(node, query.order_by) < after
+                    if query.descending
+                    else cursor_of(node, query.order_by) > after
+                )
+            ]
+        return copy.deepcopy(found[: query.limit])
+
+    def _matching(self, query: NodeQuery) -> Iterator[AnyNode]:
+        nodes = self.nodes[query.kind]
+        wanted = _wanted_types(query, self.types)
+        ids: set[int] | None = None if query.ids is None else set(query.ids)
+        for linked in self._linked(query):
+            ids = linked if ids is None else ids & linked
+        for node in (
+            nodes.values() if ids is None else (nodes[id] for id in ids if id in nodes)
+        ):
+            if (
+                (wanted is None or node.type_id in wanted)
+                and _among(node.name, query.names)
+                and _among(node.external_id, query.external_ids)
+                and (query.uris is None or cast("Artifact", node).uri in query.uris)
+            ):
+                yield node
+
+    def _linked(self, query: NodeQuery) -> Iterator[set[int]]:
+        if query.context_ids is not None:
+            kind = (
+                LinkKind.ATTRIBUTION if query.kind is NodeKind.ARTIFACT else LinkKind.ASSOCIATION
+            )
+            wanted = set(query.context_ids)
+            yield {other for context, other in self.links[kind] if context in wanted}
+        if query.parents_of is not None:
+            wanted = set(query.parents_of)
+            yield {parent for child, parent in self.links[LinkKind.PARENT] if child in wanted}
+        if query.children_of is not None:
+            wanted = set(query.children_of)
+            yield {child for child, parent in self.links[LinkKind.PARENT] if parent in wanted}
+
+    def count(self, query: NodeQuery) -> int:
+        """How many nodes the query asks for."""
+        return sum(1 for _ in self._matching(query))
+
+    def read_events(self, query: EventQuery) -> list[Event]:
+        """The events that the query asks for."""
+        artifacts, executions = _set(query.artifact_ids), _set(query.execution_ids)
+        return [
+            event
+            for event in self.events.values()
+            if (artifacts is None or event.artifact_id in artifacts)
+            and (executions is None or event.execution_id in executions)
+        ]
+
+    def read_links(self, query: LinkQuery) -> list[Link]:
+        """The links that the query asks for."""
+        contexts, others = _set(query.context_ids), _set(query.other_ids)
+        return sorted(
+            Link(context, other)
+            for context, other in self.links[query.kind]
+            if (contexts is None or context in contexts) and (others is None or other in others)
+        )
+
+
+def _among(value: object, wanted: Sequence[object] | None) -> bool:
+    return wanted is None or value in wanted
+
+
+def _set(ids: Sequence[int] | None) -> set[int] | None:
+    return None if ids is None else set(ids)
+
+
+def _wanted_types(query: NodeQuery, types: Mapping[int, Type]) -> set[int] | None:
+    if query.type is None and query.type_name is None:
+        return None
+    key = None if query.type is None else TypeKey(query.kind, query.type.name, query.type.version)
+    return {
+        each.id
+        for each in types.values()
+        if each.kind is query.kind
+        and (key is None or each.key == key)
+        and (query.type_name is None or each.name == query.type_name)
+    }
+
+
+def _artifact_state(state: int | None) -> ArtifactState | None:
+    return None if state is None else ArtifactState(state)
+
+
+def _execution_state(state: int | None) -> ExecutionState | None:
+    return None if state is None else ExecutionState(state)
+
+
+def _updated(node: AnyNode, row: NodeUpdate) -> AnyNode:
+    common: dict[str, Any] = {
+        "name": row.name,
+        "external_id": row.external_id,
+        "update_time_ms": row.update_time_ms,
+        "properties": _patched(node.properties, row.set_properties, row.drop_properties),
+        "custom_properties": _patched(
+            node.custom_properties, row.set_custom_properties, row.drop_custom_properties
+        ),
+    }
+    if isinstance(node, Artifact):
+        return replace(node, **common, uri=row.uri, state=_artifact_state(row.state))
+    if isinstance(node, Execution):
+        return replace(node, **common, state=_execution_state(row.state))
+    return replace(node, **common)
+
+
+def _patched(
+    stored: Mapping[str, Value], changed: Mapping[str, Value], dropped: frozenset[str]
+) -> dict[str, Value]:
+    kept = {key: value for key, value in stored.items() if key not in dropped}
+    return kept | copy.deepcopy(dict(changed))
+
+
+class MemoryMetadataStore(BaseMetadataStore):
+    """A store in the memory of this process."""
+
+    FLAVOR: ClassVar[str] = "memory"
+    CAPABILITIES: ClassVar[Capabilities] = Capabilities(snapshot=True)
+
+    def __init__(self, tables: Tables | None = None, *, mode: OpenMode = "rw") -> None:
+        self._tables: Tables | None = Tables() if tables is None else tables
+        self._mode = mode
+        self._lock = threading.RLock()
+
+    @classmethod
+    def open(
+        cls, config: Any = None, *, mode: OpenMode = "rw", create: bool = True
+    ) -> MemoryMetadataStore:
+        """A new, empty store."""
+        return cls(mode=mode)
+
+    @property
+    def location(self) -> str:
+        """Always ``memory://``."""
+        return "memory://"
+
+    def close(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._tables = None
+
+    @contextmanager
+    def _open_tables(self) -> Iterator[Tables]:
+        with self._lock:
+            if self._tables is None:
+                raise ClosedError("the store memory:// is closed", hint="open a new one")
+            yield self._tables
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """The lock is held until the block ends."""
+        if self._mode == "r":
+            raise ReadOnlyError(
+                "the store memory:// is open for reading only", hint="open it with mode='rw'"
+            )
+        with self._open_tables() as tables:
+            yield tables
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Writers of other threads wait until the block ends."""
+        with self._open_tables():
+            yield
+
+    def read_types(self, query: TypeQuery) -> list[Type]:
+        """The types that the query asks for."""
+        with self._open_tables() as tables:
+            return tables.read_types(query)
+
+    def read_nodes(self, query: NodeQuery) -> list[AnyNode]:
+        """One page of the nodes that the query asks for."""
+        with self._open_tables() as tables:
+            return tables.read_nodes(query)
+
+    def count(self, query: NodeQuery) -> int:
+        """How many nodes the query asks for."""
+        with self._open_tables() as tables:
+            return tables.count(query)
+
+    def read_events(self, query: EventQuery) -> list[Event]:
+        """The events that the query asks for."""
+        with self._open_tables() as tables:
+            return tables.read_events(query)
+
+    def read_links(self, query: LinkQuery) -> list[Link]:
+        """The links that the query asks for."""
+        with self._open_tables() as tables:
+            return tables.read_links(query)

@@ -1,0 +1,101 @@
+"""Checks that types, nodes and links share; each raises an `InvalidError` that names its offender."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from metastore.errors import InvalidError, Offender
+from metastore.model import NodeKind, PropertyKind, Value
+from metastore.values import INT64_MAX, INT64_MIN, BadValueError, clean_text, clean_value, kind_of
+
+
+def text_or_none(text: Any, what: str, offender: Offender) -> str | None:
+    """`text` if it is None or text that a backend can hold."""
+    if text is None:
+        return None
+    try:
+        return clean_text(text)
+    except BadValueError as error:
+        raise InvalidError(f"the {what} of {offender} {error}", offender=offender) from None
+
+
+def milliseconds(time_ms: Any, offender: Offender) -> int:
+    """`time_ms` if it is a 64-bit integer."""
+    if type(time_ms) is not int or not INT64_MIN <= time_ms <= INT64_MAX:
+        raise InvalidError(
+            f"a time of {offender} is not a 64-bit integer of milliseconds",
+            hint="give milliseconds since the epoch",
+            offender=offender,
+        )
+    return time_ms
+
+
+def node_offender(kind: NodeKind, index: int, name: object = None, id: int | None = None) -> Offender:
+    """The offender for a draft of a node."""
+    return Offender(kind.label, index, id, name if isinstance(name, str) else None)
+
+
+_DOUBLE_FOR_INT = "write it as a float (1.0, not 1): ints and doubles are different kinds"
+
+
+def properties(
+    values: Mapping[str, Any], declared: Mapping[str, PropertyKind] | None, offender: Offender
+) -> Mapping[str, Value]:
+    """The values, each of a plain type and of the kind that the type declares.
+
+    `declared` None stands for custom properties, which take any key and kind.  Returns `values`
+    itself where nothing had to be converted.
+    """
+    cleaned: dict[str, Value] | None = None
+    for key, value in values.items():
+        # The common, already plain values first: this loop runs for every property of a batch.
+        kind: PropertyKind
+        plain = type(value)
+        if plain is str and value.isascii():
+            kind = PropertyKind.STRING
+        elif plain is float and value == value:  # noqa: PLR0124 - false for NaN
+            kind = PropertyKind.DOUBLE
+        elif plain is int and INT64_MIN <= value <= INT64_MAX:
+            kind = PropertyKind.INT
+        else:
+            try:
+                clean = clean_value(value)
+            except BadValueError as error:
+                at = offender._replace(property=key if isinstance(key, str) else None)
+                raise InvalidError(f"property {key!r} of {offender} {error}", offender=at) from None
+            kind = kind_of(clean)
+            if clean is not value:
+                cleaned = dict(values) if cleaned is None else cleaned
+                cleaned[key] = clean
+        if type(key) is not str or not key.isascii():
+            _check_key(key, offender)
+        if declared is not None and declared.get(key) is not kind:
+            raise _undeclared(key, kind, declared, offender)
+    return values if cleaned is None else cleaned
+
+
+def _check_key(key: Any, offender: Offender) -> None:
+    try:
+        clean_text(key)
+    except BadValueError as error:
+        raise InvalidError(f"a property key of {offender} {error}", offender=offender) from None
+
+
+def _undeclared(
+    key: str, kind: PropertyKind, declared: Mapping[str, PropertyKind], offender: Offender
+) -> InvalidError:
+    at = offender._replace(property=key)
+    wanted = declared.get(key)
+    if wanted is None:
+        return InvalidError(
+            f"property {key!r} of {offender} is not declared by its type",
+            hint="declare it in the type, or make it a custom property",
+            offender=at,
+        )
+    hint = f"its type declares {wanted.name}"
+    if wanted is PropertyKind.DOUBLE and kind is PropertyKind.INT:
+        hint = _DOUBLE_FOR_INT
+    return InvalidError(
+        f"property {key!r} of {offender} is {kind.name}, not {wanted.name}", hint=hint, offender=at
+    )

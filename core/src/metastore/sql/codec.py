@@ -1,0 +1,189 @@
+"""Property values as columns of the schema, and back.
+
+ML Metadata keeps an int, a double and a bool in columns of their own.  A struct is text in
+`string_value`: ``mlmd-struct::`` and the base64 of a `google.protobuf.Struct`; a proto is text in
+`proto_value`: the base64 of a `google.protobuf.Any`.
+
+Two values would not come back: text that begins like a struct, and the double -0.0, whose sign
+SQLite drops.  For these `byte_value`, which ML Metadata never reads, holds a mark.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, Table, func
+
+from metastore.model import JSONValue, PropertyKind, Proto, Value
+from metastore.values import kind_of
+
+__all__ = ["columns_of", "decode", "decode_mixed", "property_rows", "value_columns"]
+
+_STRUCT = "mlmd-struct::"
+_LITERAL = b"text"
+_MINUS_ZERO = b"-0.0"
+
+_COLUMNS: dict[PropertyKind, tuple[str, ...]] = {
+    PropertyKind.INT: ("int_value",),
+    PropertyKind.DOUBLE: ("double_value",),
+    PropertyKind.STRING: ("string_value",),
+    PropertyKind.STRUCT: ("string_value",),
+    PropertyKind.PROTO: ("proto_value",),
+    PropertyKind.BOOLEAN: ("bool_value",),
+}
+_MARKED: dict[PropertyKind, tuple[str, ...]] = {
+    PropertyKind.DOUBLE: ("double_value", "byte_value"),
+    PropertyKind.STRING: ("string_value", "byte_value"),
+}
+
+
+def property_rows(
+    owners: Iterable[tuple[int, Mapping[str, Value], Mapping[str, Value]]],
+) -> dict[tuple[str, ...], list[tuple[Any, ...]]]:
+    """Rows to insert, grouped by the value columns that they fill.
+
+    Each row is (owner's id, key, whether custom, value, ...).  Grouped, because an insert of four
+    columns is half the work of one of nine.
+    """
+    plain: dict[PropertyKind, list[tuple[Any, ...]]] = {kind: [] for kind in PropertyKind}
+    marked: dict[PropertyKind, list[tuple[Any, ...]]] = {kind: [] for kind in _MARKED}
+    strings, ints = plain[PropertyKind.STRING], plain[PropertyKind.INT]
+    doubles = plain[PropertyKind.DOUBLE]
+    for id, declared, custom in owners:
+        for is_custom, values in ((0, declared), (1, custom)):
+            for key, value in values.items():
+                # The three common kinds first: this loop runs for every property of a batch.
+                if type(value) is str:
+                    if value.startswith(_STRUCT):
+                        marked[PropertyKind.STRING].append((id, key, is_custom, value, _LITERAL))
+                    else:
+                        strings.append((id, key, is_custom, value))
+                elif type(value) is float:
+                    if value == 0.0 and math.copysign(1.0, value) < 0:
+                        marked[PropertyKind.DOUBLE].append((id, key, is_custom, 0.0, _MINUS_ZERO))
+                    else:
+                        doubles.append((id, key, is_custom, value))
+                elif type(value) is int:
+                    ints.append((id, key, is_custom, value))
+                else:
+                    plain[kind_of(value)].append((id, key, is_custom, _encode(value)))
+    grouped: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
+    for columns, rows in (
+        *((_COLUMNS[kind], rows) for kind, rows in plain.items()),
+        *((_MARKED[kind], rows) for kind, rows in marked.items()),
+    ):
+        if rows:
+            grouped.setdefault(columns, []).extend(rows)
+    return grouped
+
+
+def _encode(value: Value) -> Any:
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, dict):
+        return _STRUCT + base64.b64encode(_struct_bytes(value)).decode()
+    proto = cast("Proto", value)
+    # Imported on use: most stores hold neither structs nor protos.
+    from google.protobuf.any_pb2 import Any as AnyMessage
+
+    message = AnyMessage(type_url=proto.type_url, value=proto.value)
+    return base64.b64encode(message.SerializeToString()).decode()
+
+
+def _struct_bytes(value: dict[str, JSONValue]) -> bytes:
+    from google.protobuf.struct_pb2 import Struct
+
+    message = Struct()
+    message.update(value)
+    return message.SerializeToString(deterministic=True)
+
+
+def value_columns(table: Table, *, mixed: bool) -> Sequence[ColumnElement[Any]]:
+    """What to select for `decode`, or, where columns may be mixed, for `decode_mixed`."""
+    columns = table.c
+    if mixed:
+        return (
+            func.coalesce(columns.int_value, columns.double_value, columns.string_value),
+            func.coalesce(columns.bool_value, columns.proto_value, columns.byte_value),
+        )
+    return (
+        columns.int_value,
+        columns.double_value,
+        columns.string_value,
+        columns.bool_value,
+        columns.proto_value,
+        columns.byte_value,
+    )
+
+
+def columns_of(table: Table, columns: Sequence[str]) -> dict[str, Any]:
+    """A row of placeholders for an insert that fills these value columns."""
+    owner = table.c[0]
+    names = (owner.name, "name", "is_custom_property", *columns)
+    return {name: None for name in names}
+
+
+def decode_mixed(value: Any, rest: Any) -> Value | None:
+    """The value of a row; None for a row without any."""
+    if rest is None:
+        if type(value) is str and value.startswith(_STRUCT):
+            return _decode_struct(value)
+        return cast("Value | None", value)
+    if value is None:
+        if type(rest) is int:
+            return bool(rest)
+        return None if rest in (_LITERAL, _MINUS_ZERO) else _decode_proto(rest)
+    return -0.0 if rest == _MINUS_ZERO else cast("Value", value)
+
+
+def decode(
+    integer: Any, double: Any, text: Any, boolean: Any, proto: Any, mark: Any
+) -> Value | None:
+    """The value of a row; None for a row without any."""
+    if integer is not None:
+        return cast("Value", integer)
+    if double is not None:
+        return -0.0 if mark == _MINUS_ZERO else cast("Value", double)
+    if text is not None:
+        return decode_mixed(text, mark)
+    return decode_mixed(None, proto if boolean is None else int(boolean))
+
+
+def _decode_struct(text: str) -> Value:
+    from google.protobuf.message import DecodeError
+    from google.protobuf.struct_pb2 import Struct
+
+    message = Struct()
+    try:
+        message.ParseFromString(base64.b64decode(text[len(_STRUCT) :], validate=True))
+    except (binascii.Error, DecodeError, UnicodeDecodeError, ValueError):
+        # Not written by us, and no struct: then it is text, which is more than an error.
+        return text
+    return {key: _plain(item) for key, item in message.fields.items()}
+
+
+def _plain(item: Any) -> JSONValue:
+    kind = item.WhichOneof("kind")
+    if kind == "struct_value":
+        return {key: _plain(each) for key, each in item.struct_value.fields.items()}
+    if kind == "list_value":
+        return [_plain(each) for each in item.list_value.values]
+    if kind is None or kind == "null_value":
+        return None
+    return cast("JSONValue", getattr(item, kind))
+
+
+def _decode_proto(stored: str | bytes) -> Value | None:
+    from google.protobuf.any_pb2 import Any as AnyMessage
+    from google.protobuf.message import DecodeError
+
+    message = AnyMessage()
+    try:
+        message.ParseFromString(base64.b64decode(stored, validate=True))
+    except (binascii.Error, DecodeError, UnicodeDecodeError, ValueError):
+        return None
+    return Proto(message.type_url, message.value)

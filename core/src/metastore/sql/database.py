@@ -1,0 +1,119 @@
+"""What differs between database engines, and the session that runs statements on one.
+
+Statements are built with SQLAlchemy, compiled once, and run as text on the driver's cursor: its
+per-call cost would otherwise be a third to a half of a small read or write (benchmarks/NOTES.md).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from sqlalchemy import ColumnElement, Table
+from sqlalchemy.engine import Dialect
+from sqlalchemy.sql import ClauseElement
+
+from metastore.sql.schema import Schema
+
+__all__ = ["Database", "Session", "Statement"]
+
+Row = tuple[Any, ...]
+
+
+class Statement:
+    """A compiled statement and the order of its parameters."""
+
+    __slots__ = ("_defaults", "_names", "text")
+
+    def __init__(self, clause: ClauseElement, dialect: Dialect) -> None:
+        compiled = clause.compile(dialect=dialect)
+        self.text = str(compiled)
+        if not compiled.positional:  # type: ignore[attr-defined]
+            raise TypeError(f"the driver of {dialect.name} must take parameters by position")
+        self._names: tuple[str, ...] = tuple(compiled.positiontup or ())  # type: ignore[attr-defined]
+        # Values that are part of the statement itself, such as a constant in a condition.
+        self._defaults = {
+            name: value for name, value in compiled.params.items() if value is not None
+        }
+
+    def parameters(self, values: dict[str, Any]) -> list[Any]:
+        """The values in the order of the text."""
+        defaults = self._defaults
+        return [values[name] if name in values else defaults[name] for name in self._names]
+
+
+class Session:
+    """One connection inside a transaction."""
+
+    def __init__(self, database: Database, cursor: Any) -> None:
+        self.database = database
+        self.cursor = cursor
+        self.notes: dict[Hashable, Any] = {}
+        """What the database keeps for the length of the transaction."""
+
+    def rows(self, statement: Statement, **values: Any) -> list[Row]:
+        """Run a query; all of its rows."""
+        self.cursor.execute(statement.text, statement.parameters(values))
+        return self.cursor.fetchall()  # type: ignore[no-any-return]
+
+    def execute(self, text: str, parameters: Sequence[Any] = ()) -> None:
+        """Run a statement as text."""
+        self.cursor.execute(text, parameters)
+
+    def many(self, statement: Statement, rows: Iterable[Sequence[Any]]) -> None:
+        """Run a statement once for each row of parameters, in the order of its text."""
+        self.cursor.executemany(statement.text, rows)
+
+
+class Database(ABC):
+    """A database engine, connected.
+
+    Every method may raise the driver's errors; `translate` turns them into ours.
+    """
+
+    dialect: Dialect
+    schema: Schema
+    mixed_columns = False
+    """Whether one column of a result may hold values of several types, row by row."""
+    ignore_duplicates: str
+    """Words behind INSERT that pass over rows which exist already."""
+
+    def __init__(self) -> None:
+        self._statements: dict[Hashable, Statement] = {}
+
+    def statement(self, key: Hashable, build: Callable[[], ClauseElement]) -> Statement:
+        """The statement of that key, built and compiled on first use."""
+        found = self._statements.get(key)
+        if found is None:
+            found = self._statements[key] = Statement(build(), self.dialect)
+        return found
+
+    @abstractmethod
+    def session(self, *, write: bool) -> AbstractContextManager[Session]:
+        """A transaction: committed when the block ends, rolled back when it raises.
+
+        A writing one is exclusive from its start: nobody else writes until it ends.
+        Raises errors of `metastore.errors` only.
+        """
+
+    @abstractmethod
+    def insert(self, session: Session, table: Table, rows: Sequence[Sequence[Any]]) -> list[int]:
+        """Insert rows (all columns but `id`, in the order of the table); their ids, in order."""
+
+    @abstractmethod
+    def list_shape(self, values: Collection[Any]) -> str:
+        """Which form of `in_list` these values need; part of the key of a statement."""
+
+    @abstractmethod
+    def in_list(self, column: ColumnElement[Any], name: str, shape: str) -> ColumnElement[bool]:
+        """``column IN (the list that is bound to `name`)``; one text whatever the length."""
+
+    @abstractmethod
+    def bind_list(self, values: Collection[Any], shape: str) -> Any:
+        """The list as the parameter that `in_list` takes."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close every connection; closing twice is fine."""

@@ -1,0 +1,130 @@
+"""`SQLMetadataStore`: the contract on any database that a `Database` describes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from sqlalchemy import func, select
+
+from metastore.base import BaseMetadataStore, Capabilities, OpenMode, Transaction
+from metastore.errors import ClosedError, ReadOnlyError
+from metastore.model import AnyNode, Event, Link, Type
+from metastore.query import EventQuery, LinkQuery, NodeQuery, TypeQuery
+from metastore.sql import reading
+from metastore.sql.database import Database, Session
+from metastore.sql.writing import SQLTransaction, TypeIndex
+
+__all__ = ["SQLMetadataStore"]
+
+
+class SQLMetadataStore(BaseMetadataStore):
+    """A store in a relational database.
+
+    A flavor derives from it, sets `FLAVOR`, and in `open` makes a `Database` whose tables are
+    there and checked.
+    """
+
+    CAPABILITIES: ClassVar[Capabilities] = Capabilities()
+
+    def __init__(self, database: Database, *, location: str, mode: OpenMode = "rw") -> None:
+        self._database = database
+        self._location = location
+        self._mode = mode
+        self._closed = False
+        self._types = _TypeCache()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._location}{' closed' if self._closed else ''}>"
+
+    @property
+    def location(self) -> str:
+        """Where the store is: a URL without secrets."""
+        return self._location
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._closed = True
+        self._database.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError(
+                f"the store {self._location} is closed", hint="open it again with connect()"
+            )
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """An exclusive transaction."""
+        self._check_open()
+        if self._mode == "r":
+            raise ReadOnlyError(
+                f"the store {self._location} is open for reading only",
+                hint="open it with mode='rw'",
+            )
+        with self._database.session(write=True) as session:
+            yield SQLTransaction(session, lambda anew: self._types.read(session, anew=anew))
+
+    @contextmanager
+    def _reading(self) -> Iterator[Session]:
+        self._check_open()
+        with self._database.session(write=False) as session:
+            yield session
+
+    def read_types(self, query: TypeQuery) -> Sequence[Type]:
+        """The types that the query asks for."""
+        with self._reading() as session:
+            return reading.read_types(session, query)
+
+    def read_nodes(self, query: NodeQuery) -> Sequence[AnyNode]:
+        """One page of the nodes that the query asks for, in two statements."""
+        with self._reading() as session:
+            return reading.read_nodes(session, query)
+
+    def count(self, query: NodeQuery) -> int:
+        """How many nodes the query asks for."""
+        with self._reading() as session:
+            return reading.count_nodes(session, query)
+
+    def read_events(self, query: EventQuery) -> Sequence[Event]:
+        """The events that the query asks for, in two statements."""
+        with self._reading() as session:
+            return reading.read_events(session, query)
+
+    def read_links(self, query: LinkQuery) -> Sequence[Link]:
+        """The links that the query asks for."""
+        with self._reading() as session:
+            return reading.read_links(session, query)
+
+
+class _TypeCache:
+    """All types of a store, as long as nobody adds one.
+
+    Types are never removed and their properties never change, so the numbers of rows tell whether
+    the cache still holds.  They are read in the writer's own transaction: what they say is true
+    until it ends.
+    """
+
+    def __init__(self) -> None:
+        self._state: tuple[Any, TypeIndex] = (None, TypeIndex(()))
+
+    def read(self, session: Session, *, anew: bool) -> TypeIndex:
+        database = session.database
+        schema = database.schema
+
+        def build() -> Any:
+            return select(
+                select(func.max(schema.type.c.id)).scalar_subquery(),
+                select(func.count()).select_from(schema.type).scalar_subquery(),
+                select(func.count()).select_from(schema.type_property).scalar_subquery(),
+                select(func.count()).select_from(schema.parent_type).scalar_subquery(),
+            )
+
+        mark = session.rows(database.statement("types mark", build))[0]
+        known, types = self._state
+        if anew or mark != known:
+            types = TypeIndex(reading.read_all_types(session))
+            # One assignment: threads see the old pair or the new one.
+            self._state = (mark, types)
+        return types

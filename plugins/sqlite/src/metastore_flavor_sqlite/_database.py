@@ -1,0 +1,250 @@
+"""SQLite as a `Database`: connections, transactions, ids, lists."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from metastore import ClosedError, MetastoreError, OpenMode
+from metastore.sql import Database, Schema, SchemaOptions, Session
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    QueuePool,
+    String,
+    Table,
+    bindparam,
+    func,
+    insert,
+    select,
+)
+from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
+from sqlalchemy.pool import Pool
+
+from metastore_flavor_sqlite._errors import translate
+from metastore_flavor_sqlite.config import SQLiteConfig
+
+__all__ = ["SQLiteDatabase"]
+
+_SCHEMA = Schema(
+    SchemaOptions(table={"sqlite_autoincrement": True}, partial_index="sqlite_where")
+)
+_DRIVER_ERRORS = (sqlite3.Error, UnicodeEncodeError, OverflowError)
+
+# Connections of a parent process, kept for ever: closing one in the child could roll back, or
+# check-point, what the parent is writing (sqlite.org/howtocorrupt.html, section 2.6).
+_of_parents: list[object] = []
+
+
+class SQLiteDatabase(Database):
+    """Connections to one file, or the one connection of a store in memory."""
+
+    mixed_columns = True
+    ignore_duplicates = "OR IGNORE"
+
+    def __init__(self, config: SQLiteConfig, *, mode: OpenMode, location: str) -> None:
+        super().__init__()
+        self.dialect = sqlite_dialect(paramstyle="qmark")
+        self.schema = _SCHEMA
+        self.location = location
+        self._path = config.path
+        self._timeout = config.busy_timeout
+        self._reading = mode == "r"
+        self._closed = False
+        self._pool = self._new_pool()
+        self._owner = os.getpid()
+        # A store in memory is one connection: one thread at a time.
+        self._turn = threading.RLock() if self._path is None else None
+
+    # Connections.
+
+    def _new_pool(self) -> Pool:
+        # Beyond the five that are kept, connections are opened and closed as threads come and go.
+        in_memory = self._path is None
+        return QueuePool(
+            self._connect,
+            pool_size=1 if in_memory else 5,
+            max_overflow=0 if in_memory else -1,
+            reset_on_return=None,
+        )
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._path is None:
+            connection = self._open_file(":memory:")
+        elif self._reading:
+            connection = self._open_for_reading(self._path)
+        else:
+            connection = self._open_file(_uri(self._path, "mode=rwc"))
+        # Every write is on the disk when it returns, in both journal modes.
+        connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+    def _open_file(self, uri: str) -> sqlite3.Connection:
+        return sqlite3.connect(
+            uri,
+            uri=uri.startswith("file:"),
+            timeout=self._timeout,
+            # Transactions are ours: the driver's own begin too late and lose updates.
+            isolation_level=None,
+            # The pool hands a connection to one thread at a time.
+            check_same_thread=False,
+            cached_statements=256,
+        )
+
+    def _open_for_reading(self, path: Path) -> sqlite3.Connection:
+        """Open without ever changing the file.
+
+        A file with a write-ahead log needs care: to read it, SQLite makes two files beside it, and
+        only a connection that may write removes them again.
+        """
+        beside = path.with_name(path.name + "-wal").exists()
+        if _has_write_ahead_log(path) and not beside:
+            if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+                connection = self._open_file(_uri(path, "mode=rw"))
+                connection.execute("PRAGMA query_only = ON")
+                return connection
+            if not os.access(path.parent, os.W_OK):
+                # Nobody is writing, and we could not make the two files.
+                return self._open_file(_uri(path, "mode=ro&immutable=1"))
+        return self._open_file(_uri(path, "mode=ro"))
+
+    def use_write_ahead_log(self) -> None:
+        """Switch to the write-ahead log; for files that we make."""
+        if self._path is None:
+            return
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                with self._connection() as connection:
+                    connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                # Two processes make the same file: SQLite's own waiting does not cover this.
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise translate(error, self.location) from error
+                time.sleep(0.01)
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        if self._owner != os.getpid():
+            self._leave_parent()
+        if self._turn is not None:
+            self._turn.acquire()
+        try:
+            fairy = self._pool.connect()
+            try:
+                yield fairy.dbapi_connection  # type: ignore[misc]
+            finally:
+                fairy.close()
+        finally:
+            if self._turn is not None:
+                self._turn.release()
+
+    def _leave_parent(self) -> None:
+        _of_parents.append(self._pool)
+        if self._path is None:
+            raise ClosedError(
+                f"the store {self.location} is in the memory of the parent process",
+                hint="use a file to share a store among processes",
+            )
+        self._pool = self._new_pool()
+        self._owner = os.getpid()
+
+    @contextmanager
+    def session(self, *, write: bool) -> Iterator[Session]:
+        """A transaction; a writing one holds the file's write lock from its start."""
+        try:
+            with self._connection() as connection:
+                cursor = connection.cursor()
+                cursor.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+                try:
+                    yield Session(self, cursor)
+                    cursor.execute("COMMIT")
+                except BaseException:
+                    # SQLite has rolled back by itself where the disk was full or failed.
+                    if connection.in_transaction:
+                        cursor.execute("ROLLBACK")
+                    raise
+                finally:
+                    cursor.close()
+        except MetastoreError:
+            raise
+        except _DRIVER_ERRORS as error:
+            raise translate(error, self.location) from error
+
+    def close(self) -> None:
+        """Close every connection that is not in use; the others when they come back."""
+        if not self._closed and self._owner == os.getpid():
+            self._pool.dispose()
+        self._closed = True
+
+    # Statements.
+
+    def insert(self, session: Session, table: Table, rows: Sequence[Sequence[Any]]) -> list[int]:
+        """Insert rows with ids of our choice: inside BEGIN IMMEDIATE nobody else takes ids."""
+        first = self._next_ids(session)[table.name]
+        session.notes["next ids"][table.name] = first + len(rows)
+        ids = list(range(first, first + len(rows)))
+        statement = self.statement(
+            ("insert", table.name),
+            lambda: insert(table).values({each.name: bindparam(each.name) for each in table.c}),
+        )
+        session.many(statement, [(id, *row) for id, row in zip(ids, rows, strict=True)])
+        return ids
+
+    def _next_ids(self, session: Session) -> dict[str, int]:
+        if "next ids" not in session.notes:
+            session.execute(_LAST_IDS)
+            session.notes["next ids"] = {
+                name: (last or 0) + 1 for name, last in session.cursor.fetchall()
+            }
+        return session.notes["next ids"]  # type: ignore[no-any-return]
+
+    # Lists are one JSON parameter.  SQLite's JSON functions cut text at NUL: such lists go as
+    # hexadecimal digits, which no index serves, but which are right.
+
+    def list_shape(self, values: Collection[Any]) -> str:
+        """``"hex"`` for a list with text that holds a NUL, ``"json"`` otherwise."""
+        odd = any(isinstance(value, str) and "\0" in value for value in values)
+        return "hex" if odd else "json"
+
+    def in_list(self, column: ColumnElement[Any], name: str, shape: str) -> ColumnElement[bool]:
+        """``column IN (SELECT value FROM json_each(?))``."""
+        values = func.json_each(bindparam(name, type_=String)).table_valued("value", name=name)
+        listed = select(values.c.value)
+        return func.hex(column).in_(listed) if shape == "hex" else column.in_(listed)
+
+    def bind_list(self, values: Collection[Any], shape: str) -> str:
+        """The list as JSON."""
+        if shape == "hex":
+            return json.dumps([str(value).encode().hex().upper() for value in values])
+        return json.dumps(list(values), ensure_ascii=False)
+
+
+def _uri(path: Path, options: str) -> str:
+    return f"file:{quote(str(path.absolute()))}?{options}"
+
+
+def _has_write_ahead_log(path: Path) -> bool:
+    """By the file format's read version, byte 19 of the header (sqlite.org/fileformat.html)."""
+    with path.open("rb") as file:
+        return file.read(20)[19:] == b"\x02"
+
+
+# The sequence never falls, so ids are never used again; the table counts where somebody has
+# tampered with the sequence.
+_LAST_IDS = " UNION ALL ".join(
+    f"SELECT '{table.name}', max("
+    f"coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{table.name}'), 0), "
+    f"coalesce((SELECT max(id) FROM \"{table.name}\"), 0))"
+    for table in _SCHEMA.metadata.sorted_tables
+    if "id" in table.c and isinstance(table.c.id.type, Integer)
+)

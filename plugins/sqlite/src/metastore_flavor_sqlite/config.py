@@ -1,0 +1,48 @@
+"""The settings of an SQLite store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from metastore import FlavorConfig, InvalidError, Offender, StoreURL
+from pydantic import Field
+
+__all__ = ["SQLiteConfig"]
+
+
+class SQLiteConfig(FlavorConfig):
+    """Where the file is, and how long to wait for others."""
+
+    path: Path | None = Field(
+        default=None, description="The file; without one, the store is in memory."
+    )
+    busy_timeout: float = Field(
+        default=60.0,
+        ge=0,
+        le=86400,
+        allow_inf_nan=False,
+        description="Seconds to wait while others hold the file locked.",
+    )
+
+    @classmethod
+    def from_url(cls, url: StoreURL) -> SQLiteConfig:
+        """``sqlite:///runs.db`` is relative, ``sqlite:////data/runs.db`` absolute, ``sqlite://``
+        is in memory; options: ``?busy_timeout=5``.
+        """
+        if url.authority:
+            raise InvalidError(
+                f"{url.authority!r} stands where a host would, and a file has none",
+                hint="write sqlite:///file.db (relative) or sqlite:////folder/file.db (absolute)",
+                offender=Offender("store"),
+            )
+        if "path" in url.options:
+            raise InvalidError(
+                "the path stands behind sqlite:///, not among the options",
+                hint="write sqlite:///file.db",
+                offender=Offender("store", property="path"),
+            )
+        fields: dict[str, object] = dict(url.options)
+        path = url.path.removeprefix("/")
+        if path and path != ":memory:":
+            fields["path"] = path
+        return cls.checked(url.scheme, fields)

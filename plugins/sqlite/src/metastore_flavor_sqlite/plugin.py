@@ -1,0 +1,16 @@
+"""The plugin module: what core reads before it needs the store.  Imports no driver."""
+
+from __future__ import annotations
+
+from metastore import Flavor, hookimpl
+
+
+@hookimpl
+def metastore_flavor() -> Flavor:
+    """Describe the flavor."""
+    return Flavor(
+        name="sqlite",
+        summary="A file on this machine; opens ML Metadata's SQLite stores unchanged",
+        config="metastore_flavor_sqlite.config:SQLiteConfig",
+        store="metastore_flavor_sqlite.store:SQLiteMetadataStore",
+    )

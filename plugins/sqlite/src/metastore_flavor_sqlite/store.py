@@ -1,0 +1,95 @@
+"""`SQLiteMetadataStore`: opened, checked, created."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from metastore import Capabilities, NotFoundError, Offender, OpenError, OpenMode
+from metastore.sql import SQLMetadataStore
+
+from metastore_flavor_sqlite._database import SQLiteDatabase
+from metastore_flavor_sqlite._schema import check_schema, create_schema, is_empty
+from metastore_flavor_sqlite.config import SQLiteConfig
+
+__all__ = ["SQLiteMetadataStore"]
+
+
+class SQLiteMetadataStore(SQLMetadataStore):
+    """A store in an SQLite file, of ML Metadata's schema 10.
+
+    Files that it makes use the write-ahead log; files of others keep their journal mode, because
+    ML Metadata processes cannot share a file with a write-ahead log (they begin deferred and get
+    SQLITE_BUSY_SNAPSHOT at once).  Either way a write is on the disk when it returns
+    (``synchronous=FULL``).
+    """
+
+    FLAVOR: ClassVar[str] = "sqlite"
+    CAPABILITIES: ClassVar[Capabilities] = Capabilities()
+
+    @classmethod
+    def open(
+        cls, config: SQLiteConfig, *, mode: OpenMode = "rw", create: bool = True
+    ) -> SQLiteMetadataStore:
+        """Open the file; with ``mode="rw"`` and `create`, make it where it is not there.
+
+        Raises
+        ------
+        NotAStoreError, SchemaVersionError, DamagedStoreError, OpenError
+            What is there cannot be opened; it was not touched.
+        """
+        path = config.path
+        location = "sqlite://" if path is None else f"sqlite:///{path.as_posix()}"
+        if path is not None:
+            _check_path(path, creating=mode == "rw" and create)
+        database = SQLiteDatabase(config, mode=mode, location=location)
+        try:
+            if is_empty(database) and (path is None or (mode == "rw" and create)):
+                create_schema(database)
+            check_schema(database)
+        except BaseException:
+            database.close()
+            raise
+        return cls(database, location=location, mode=mode)
+
+
+class NoStoreError(OpenError, NotFoundError):
+    """There is no file of that name."""
+
+    __str__ = OpenError.__str__
+
+
+def _check_path(path: Path, *, creating: bool) -> None:
+    """Refuse a path that cannot be one, before SQLite says less about it."""
+    offender = Offender("store", name=str(path))
+    if "\0" in str(path):
+        raise OpenError("the path of the store holds a NUL", offender=offender)
+    try:
+        if path.is_dir():
+            raise OpenError(
+                f"{str(path)!r} is a folder, not a file",
+                hint="name a file in it",
+                offender=offender,
+            )
+        if path.exists():
+            return
+        if not creating:
+            raise NoStoreError(
+                f"there is no file {str(path)!r}",
+                hint="correct the path; reading never creates a store",
+                offender=offender,
+            )
+        if not path.parent.is_dir():
+            raise NoStoreError(
+                f"there is no folder {str(path.parent)!r} for the store",
+                hint="make the folder, or correct the path",
+                offender=offender,
+            )
+    except OSError as error:
+        if isinstance(error, OpenError):
+            raise
+        raise OpenError(
+            f"the path {str(path)!r} cannot be reached ({error.strerror})",
+            hint="check the path and its permissions",
+            offender=offender,
+        ) from error

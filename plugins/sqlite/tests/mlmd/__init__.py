@@ -1,0 +1,19 @@
+"""The real ml-metadata, for tests: open a store, read all of it as plain data, write stores.
+
+What ml-metadata itself says of a file is what our reading of the same file is compared with; the
+stores it writes here hold what the real ones at hand happen not to.
+"""
+
+from ._everything import BULK, write_everything
+from ._opening import connect, upgraded_copy
+from ._snapshot import snapshot
+from ._tfx import write_tfx_orchestrated
+
+__all__ = [
+    "BULK",
+    "connect",
+    "snapshot",
+    "upgraded_copy",
+    "write_everything",
+    "write_tfx_orchestrated",
+]

@@ -1,0 +1,194 @@
+"""Build the distributions, and check what a user gets who installs them.
+
+Usage: check_wheels.py FOLDER, an empty folder for what is built.
+
+- The wheel made from the sdist is the wheel made from the sources: the sdist lacks nothing.
+- The wheel has the licence and the mark of a typed package, and nothing but its one package.
+- The core wheel alone, in a new virtual environment, brings a working command, nothing heavy.
+- With the flavor's wheel beside it, the flavor is found and the demo runs on it.
+
+Ends with status 0, or with 1 and a line that says what is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# What core must not bring along; it comes with an extra, by way of a flavor.
+HEAVY = {"sqlalchemy", "protobuf", "pytest", "hypothesis"}
+
+
+class Distribution(NamedTuple):
+    """One distribution of this repository."""
+
+    folder: str
+    package: str
+
+
+class Built(NamedTuple):
+    """The sdist of a distribution, and the wheel that was made from it."""
+
+    sdist: Path
+    wheel: Path
+
+
+CORE = Distribution("core", "metastore")
+SQLITE = Distribution("plugins/sqlite", "metastore_flavor_sqlite")
+
+
+class CheckError(Exception):
+    """Something a user would trip over."""
+
+
+def main(arguments: list[str]) -> int:
+    """Check both distributions in the folder given; return the exit status."""
+    if len(arguments) != 1:
+        print("usage: check_wheels.py FOLDER", file=sys.stderr)
+        return 2
+    folder = Path(arguments[0]).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        core, sqlite = (check_contents(which, folder / which.package) for which in (CORE, SQLITE))
+        check_install(core.wheel, sqlite.wheel, folder)
+    except CheckError as error:
+        print(f"wheels: {error}", file=sys.stderr)
+        return 1
+    print("wheels: all is well")
+    return 0
+
+
+def check_contents(which: Distribution, folder: Path) -> Built:
+    """Build one distribution both ways, compare the wheels and look into what came out."""
+    # A copy, so that neither an old build/ gets into the wheel nor a new one into the work tree.
+    source = folder / "source"
+    shutil.copytree(
+        ROOT / which.folder,
+        source,
+        ignore=shutil.ignore_patterns("build", "dist", "*.egg-info", "__pycache__", ".*"),
+    )
+    build(source, folder / "dist")
+    build(source, folder / "direct", "--wheel")
+    sdist = only(folder / "dist", "*.tar.gz")
+    wheel = only(folder / "dist", "*.whl")
+
+    ours, direct = contents(wheel), contents(only(folder / "direct", "*.whl"))
+    differing = sorted(
+        name for name in ours.keys() | direct.keys() if ours.get(name) != direct.get(name)
+    )
+    if differing:
+        raise CheckError(f"{wheel.name} from the sdist and from the sources differ in {differing}")
+
+    info = "-".join(wheel.name.split("-")[:2]) + ".dist-info"
+    require(wheel.name, set(ours), {f"{which.package}/py.typed", f"{info}/licenses/LICENSE"})
+    strangers = {name for name in ours if name.split("/")[0] not in {which.package, info}}
+    if strangers:
+        raise CheckError(f"{wheel.name} has more than its package: {sorted(strangers)}")
+
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    require(sdist.name, names, {"LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "tests"})
+    say(f"{wheel.name}: {len(ours)} files, the same from the sdist and from the sources")
+    return Built(sdist, wheel)
+
+
+def check_install(core: Path, sqlite: Path, folder: Path) -> None:
+    """Install the wheels in a new environment, core alone first, and use what they bring."""
+    home = folder / "home"
+    home.mkdir()
+    environment = folder / "environment"
+    venv.create(environment, with_pip=True)
+    scripts = environment / ("Scripts" if os.name == "nt" else "bin")
+    python, metastore = str(scripts / "python"), str(scripts / "metastore")
+
+    run([python, "-m", "pip", "install", "-q", str(core)])
+    installed = json.loads(run([python, "-m", "pip", "list", "--format", "json"]))
+    brought = HEAVY & {distribution["name"].lower() for distribution in installed}
+    if brought:
+        raise CheckError(f"{core.name} alone brings {sorted(brought)}")
+    use([metastore, "--help"], home)
+    expect_flavors(use([metastore, "flavor", "list", "--json"], home), {"memory"})
+
+    run([python, "-m", "pip", "install", "-q", str(core), str(sqlite)])
+    run([python, "-m", "pip", "check"])
+    expect_flavors(use([metastore, "flavor", "list", "--json"], home), {"memory", "sqlite"})
+    use([python, "-m", "metastore", "--help"], home)
+    store = home / "demo.db"
+    use([metastore, "demo", "--store", f"sqlite:///{store.as_posix()}"], home)
+    if not store.is_file():
+        raise CheckError("`metastore demo --store` left no store where it was told to")
+
+
+def expect_flavors(listing: str, names: set[str]) -> None:
+    """Check that `flavor list --json` names these flavors, each of them in order."""
+    states = {row["name"]: row["state"] for row in json.loads(listing)}
+    if states != dict.fromkeys(names, "ok"):
+        raise CheckError(f"`metastore flavor list` says {states}, not {sorted(names)}, all ok")
+
+
+def build(source: Path, out: Path, *options: str) -> None:
+    """Build what is in a folder: by default an sdist, and a wheel from that sdist."""
+    run([sys.executable, "-m", "build", "--outdir", str(out), *options, str(source)])
+
+
+def use(command: list[str], home: Path) -> str:
+    """Run a command as a user would who has no configuration yet; return what it printed."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("METASTORE_", "PYTHON", "XDG_"))
+    }
+    say("$ " + " ".join([Path(command[0]).name, *command[1:]]))
+    printed = run(command, cwd=home, env=environment | {"HOME": str(home)})
+    if not printed.strip():
+        raise CheckError(f"{' '.join(command)} printed nothing")
+    return printed
+
+
+def run(command: list[str], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
+    """Run a command that must succeed; return its standard output."""
+    done = subprocess.run(
+        command, cwd=cwd, env=env, capture_output=True, encoding="utf-8", check=False
+    )
+    if done.returncode != 0:
+        raise CheckError(
+            f"exit status {done.returncode} of {' '.join(command)}\n{done.stdout}{done.stderr}"
+        )
+    return done.stdout
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    """Return what is in a wheel, by name."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def only(folder: Path, pattern: str) -> Path:
+    """Return the one file of a folder that has such a name."""
+    (found,) = folder.glob(pattern)
+    return found
+
+
+def require(where: str, names: set[str], wanted: set[str]) -> None:
+    """Check that these names are among those that an archive has."""
+    if not wanted <= names:
+        raise CheckError(f"{where} lacks {sorted(wanted - names)}")
+
+
+def say(line: str) -> None:
+    """Print a line at once, so that a slow step is seen while it runs."""
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
