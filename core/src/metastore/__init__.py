@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from metastore.changes import Changes as Changes
     from metastore.changes import Questions as Questions
     from metastore.config._connect import connect as connect
-    from metastore.config._flavor import FlavorConfig as FlavorConfig
-    from metastore.config._flavor import StoreURL as StoreURL
+    from metastore.plugins._config import FlavorConfig as FlavorConfig
+    from metastore.plugins._config import StoreURL as StoreURL
     from metastore.errors import AlreadyExistsError as AlreadyExistsError
     from metastore.errors import BusyError as BusyError
     from metastore.errors import CapabilityError as CapabilityError
@@ -93,7 +93,6 @@ _HOMES = {
     ),
     "changes": "Answers Applied Changes Questions",
     "config._connect": "connect",
-    "config._flavor": "FlavorConfig StoreURL",
     "errors": (
         "AlreadyExistsError BusyError CapabilityError ClosedError ConflictError DamagedStoreError "
         "FlavorError FlavorNotFoundError ForkError InvalidError MetastoreError NotAStoreError "
@@ -105,6 +104,7 @@ _HOMES = {
         "Artifact ArtifactState Context Event EventType Execution ExecutionState Link LinkKind "
         "NodeKind PropertyKind Proto Type TypeKey"
     ),
+    "plugins._config": "FlavorConfig StoreURL",
     "plugins._finder": "FoundFlavor find_flavors",
     "plugins._flavor": "INTERFACE_VERSION Flavor",
     "plugins._hooks": "hookimpl",

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from metastore import rules
 from metastore.batch import Batch, WrittenBatch
 from metastore.changes import Answers, Applied, Changes, Questions
-from metastore.errors import CapabilityError
+from metastore.errors import CapabilityError, InvalidError
 from metastore.model import AnyNode, Event, Link, Type
 from metastore.query import Cursor, EventQuery, LinkQuery, NodeQuery, OrderBy, TypeQuery
 
@@ -149,10 +149,12 @@ class BaseMetadataStore(ABC):
 
     def count(self, query: NodeQuery) -> int:
         """How many nodes the query asks for, its page left aside."""
-        return sum(1 for _ in self.iterate(query))
+        return sum(1 for _ in self.iterate(replace(query, after=None, limit=None)))
 
     def iterate(self, query: NodeQuery, *, page_size: int = 1000) -> Iterator[AnyNode]:
         """All nodes that the query asks for, read page by page."""
+        if page_size < 1:
+            raise InvalidError("a page of nodes has no room", hint="use a page_size of at least 1")
         left = query.limit
         while left is None or left > 0:
             size = page_size if left is None else min(page_size, left)

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from metastore.errors import InvalidError, Offender
 from metastore.model import (
     ArtifactState,
     EventType,
@@ -55,7 +56,7 @@ class Ref(NamedTuple):
     """A draft of the same batch, standing for the id that it will get."""
 
     kind: NodeKind
-    index: int
+    index: int  # type: ignore[assignment]  # hides a tuple's method
     """Position in the batch's list of that kind."""
 
 
@@ -354,7 +355,20 @@ class Batch:
         path: Sequence[PathStep] = (),
         time_ms: int | None = None,
     ) -> None:
-        """The execution read or wrote the artifact."""
+        """The execution read or wrote the artifact.
+
+        Raises
+        ------
+        InvalidError
+            `path` is a text instead of a list of steps.
+        """
+        # A text is a sequence of texts: without this, "model" would be a path of five steps.
+        if isinstance(path, str):
+            raise InvalidError(
+                f"the path of event {len(self.events)} is a text",
+                hint="give a list of steps, such as ['model', 0]",
+                offender=Offender("event", len(self.events)),
+            )
         self.events.append(EventDraft(artifact, execution, type, tuple(path), time_ms))
 
     def attribution(self, context: NodeRef, artifact: NodeRef) -> None:

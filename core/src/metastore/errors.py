@@ -58,7 +58,7 @@ class Offender(NamedTuple):
 
     kind: str | None = None
     """What it is: ``"artifact"``, ``"execution type"``, ``"event"``, ``"store"`` ..."""
-    index: int | None = None
+    index: int | None = None  # type: ignore[assignment]  # hides a tuple's method
     """Its position in the batch's list of that kind, from 0."""
     id: int | None = None
     """Its stored id."""

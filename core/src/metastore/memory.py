@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, ClassVar, TypeVar, cast
@@ -47,6 +47,7 @@ from metastore.query import EventQuery, LinkQuery, NodeQuery, TypeQuery
 __all__ = ["MemoryMetadataStore", "Tables"]
 
 _T = TypeVar("_T")
+_NOTHING = object()
 
 
 class Tables(Transaction):
@@ -59,10 +60,33 @@ class Tables(Transaction):
         self.links: dict[LinkKind, dict[tuple[int, int], None]] = {kind: {} for kind in LinkKind}
         # Ids are never used again, even when rows are gone.
         self._last_ids: dict[object, int] = {}
+        # What to put back should the transaction fail: table, key, and what was there.
+        self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
         for kind in (NodeKind.ARTIFACT, NodeKind.EXECUTION):
             for name in SIMPLE_TYPES[kind]:
                 id = self._next_id(Type)
                 self.types[id] = Type(id, kind, name, {})
+
+    @contextmanager
+    def undone_on_error(self) -> Iterator[None]:
+        """Take back what was applied inside the block if the block raises."""
+        outer, self._undo = self._undo, []
+        try:
+            yield
+        except BaseException:
+            for table, key, before in reversed(self._undo):
+                if before is _NOTHING:
+                    del table[key]
+                else:
+                    table[key] = before
+            self._undo = []
+            raise
+        finally:
+            self._undo = [*outer, *self._undo] if outer else []
+
+    def _put(self, table: dict[Any, Any], key: Any, row: Any) -> None:
+        self._undo.append((table, key, table.get(key, _NOTHING)))
+        table[key] = row
 
     def _next_id(self, table: object) -> int:
         self._last_ids[table] = self._last_ids.get(table, 0) + 1
@@ -132,7 +156,7 @@ class Tables(Transaction):
             id = self._next_id(Type)
             type_ids.append(id)
             base = insert.base_type
-            self.types[id] = Type(
+            row = Type(
                 id,
                 insert.key.kind,
                 insert.key.name,
@@ -144,9 +168,10 @@ class Tables(Transaction):
                 insert.input_type,
                 insert.output_type,
             )
+            self._put(self.types, id, row)
         for update in changes.type_updates:
             stored = self.types[update.id]
-            self.types[update.id] = replace(
+            row = replace(
                 stored,
                 properties={**stored.properties, **update.properties},
                 external_id=stored.external_id
@@ -156,12 +181,14 @@ class Tables(Transaction):
                 if update.base_type is None
                 else self.types[update.base_type].name,
             )
+            self._put(self.types, update.id, row)
         node_ids: dict[NodeKind, list[int]] = {}
         for kind, inserts in changes.inserts.items():
             node_ids[kind] = [self._insert(kind, row, type_ids) for row in inserts]
         for kind, updates in changes.updates.items():
-            for row in updates:
-                self.nodes[kind][row.id] = _updated(self.nodes[kind][row.id], row)
+            nodes = self.nodes[kind]
+            for each in updates:
+                self._put(nodes, each.id, _updated(nodes[each.id], each))
 
         def id_of(kind: NodeKind, target: Target) -> int:
             return node_ids[kind][target.position] if isinstance(target, New) else target
@@ -169,13 +196,16 @@ class Tables(Transaction):
         for event in changes.events:
             artifact = id_of(NodeKind.ARTIFACT, event.artifact)
             execution = id_of(NodeKind.EXECUTION, event.execution)
-            self.events[artifact, execution, event.type] = Event(
-                artifact, execution, event.type, event.time_ms, event.path, self._next_id(Event)
+            id = self._next_id(Event)
+            self._put(
+                self.events,
+                (artifact, execution, event.type),
+                Event(artifact, execution, event.type, event.time_ms, event.path, id),
             )
         for link_kind, links in changes.links.items():
             for context, other in links:
                 key = id_of(NodeKind.CONTEXT, context), id_of(link_kind.other, other)
-                self.links[link_kind][key] = None
+                self._put(self.links[link_kind], key, None)
         return Applied(type_ids, node_ids)
 
     def _insert(self, kind: NodeKind, row: NodeInsert, type_ids: list[int]) -> int:
@@ -200,7 +230,7 @@ class Tables(Transaction):
             node = Execution(*common, _execution_state(row.state))
         else:
             node = Context(*common)
-        self.nodes[kind][id] = node
+        self._put(self.nodes[kind], id, node)
         return id
 
     # Reads.
@@ -211,9 +241,9 @@ class Tables(Transaction):
             replace(each, properties=dict(each.properties))
             for each in self.types.values()
             if each.kind is query.kind
-            and _among(each.key, query.keys)
-            and _among(each.id, query.ids)
-            and _among(each.external_id, query.external_ids)
+            and (query.keys is None or each.key in query.keys)
+            and (query.ids is None or each.id in query.ids)
+            and (query.external_ids is None or each.external_id in query.external_ids)
         ]
 
     def read_nodes(self, query: NodeQuery) -> list[AnyNode]:
@@ -236,7 +266,8 @@ class Tables(Transaction):
     def _matching(self, query: NodeQuery) -> Iterator[AnyNode]:
         nodes = self.nodes[query.kind]
         wanted = _wanted_types(query, self.types)
-        ids: set[int] | None = None if query.ids is None else set(query.ids)
+        names, external_ids = _set(query.names), _set(query.external_ids)
+        uris, ids = _set(query.uris), _set(query.ids)
         for linked in self._linked(query):
             ids = linked if ids is None else ids & linked
         for node in (
@@ -244,9 +275,9 @@ class Tables(Transaction):
         ):
             if (
                 (wanted is None or node.type_id in wanted)
-                and _among(node.name, query.names)
-                and _among(node.external_id, query.external_ids)
-                and (query.uris is None or cast("Artifact", node).uri in query.uris)
+                and (names is None or node.name in names)
+                and (external_ids is None or node.external_id in external_ids)
+                and (uris is None or cast("Artifact", node).uri in uris)
             ):
                 yield node
 
@@ -288,16 +319,12 @@ class Tables(Transaction):
         )
 
 
-def _among(value: object, wanted: Sequence[object] | None) -> bool:
-    return wanted is None or value in wanted
-
-
-def _set(ids: Sequence[int] | None) -> set[int] | None:
-    return None if ids is None else set(ids)
+def _set(wanted: Iterable[_T] | None) -> set[_T] | None:
+    return None if wanted is None else set(wanted)
 
 
 def _wanted_types(query: NodeQuery, types: Mapping[int, Type]) -> set[int] | None:
-    if query.type is None and query.type_name is None:
+    if query.type is None and query.type_names is None:
         return None
     key = None if query.type is None else TypeKey(query.kind, query.type.name, query.type.version)
     return {
@@ -305,7 +332,7 @@ def _wanted_types(query: NodeQuery, types: Mapping[int, Type]) -> set[int] | Non
         for each in types.values()
         if each.kind is query.kind
         and (key is None or each.key == key)
-        and (query.type_name is None or each.name == query.type_name)
+        and (query.type_names is None or each.name in query.type_names)
     }
 
 
@@ -354,7 +381,11 @@ class MemoryMetadataStore(BaseMetadataStore):
 
     @classmethod
     def open(
-        cls, config: Any = None, *, mode: OpenMode = "rw", create: bool = True
+        cls,
+        config: Any = None,  # noqa: ARG003 - there is nothing to configure
+        *,
+        mode: OpenMode = "rw",
+        create: bool = True,  # noqa: ARG003 - there is nothing that could be there already
     ) -> MemoryMetadataStore:
         """A new, empty store."""
         return cls(mode=mode)
@@ -379,12 +410,13 @@ class MemoryMetadataStore(BaseMetadataStore):
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """The lock is held until the block ends."""
-        if self._mode == "r":
-            raise ReadOnlyError(
-                "the store memory:// is open for reading only", hint="open it with mode='rw'"
-            )
         with self._open_tables() as tables:
-            yield tables
+            if self._mode == "r":
+                raise ReadOnlyError(
+                    "the store memory:// is open for reading only", hint="open it with mode='rw'"
+                )
+            with tables.undone_on_error():
+                yield tables
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

@@ -39,6 +39,8 @@ __all__ = [
 ]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EARLIEST = datetime.min.replace(tzinfo=timezone.utc)
+_LATEST = datetime.max.replace(tzinfo=timezone.utc)
 
 
 def time_of(milliseconds: int) -> datetime:
@@ -49,8 +51,7 @@ def time_of(milliseconds: int) -> datetime:
     try:
         return _EPOCH + timedelta(milliseconds=milliseconds)
     except OverflowError:
-        extreme = datetime.max if milliseconds > 0 else datetime.min
-        return extreme.replace(tzinfo=timezone.utc)
+        return _LATEST if milliseconds > 0 else _EARLIEST
 
 
 class NodeKind(enum.IntEnum):
@@ -165,7 +166,7 @@ class Proto(NamedTuple):
     value: bytes
 
 
-JSONValue: TypeAlias = "None | bool | float | str | list[JSONValue] | dict[str, JSONValue]"
+JSONValue: TypeAlias = "bool | float | str | list[JSONValue] | dict[str, JSONValue] | None"
 """A value inside a struct; its numbers are doubles, as in `google.protobuf.Struct`."""
 
 Value: TypeAlias = "int | float | str | bool | dict[str, JSONValue] | Proto"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from metastore.errors import InvalidError
 from metastore.model import LinkKind, NodeKind, TypeKey
 
 __all__ = ["Cursor", "EventQuery", "LinkQuery", "NodeQuery", "OrderBy", "TypeQuery"]
@@ -40,6 +41,15 @@ class TypeQuery:
     ids: Sequence[int] | None = None
     external_ids: Sequence[str] | None = None
 
+    def __post_init__(self) -> None:
+        if self.keys is not None and any(key.version == "" for key in self.keys):
+            object.__setattr__(self, "keys", [_unversioned(key) for key in self.keys])
+
+
+def _unversioned(key: TypeKey) -> TypeKey:
+    """The key with no version instead of an empty one, which means the same."""
+    return key._replace(version=key.version or None)
+
 
 @dataclass(frozen=True, slots=True)
 class NodeQuery:
@@ -48,8 +58,8 @@ class NodeQuery:
     type:
         Nodes of the type with this name and version; ``TypeKey.version`` None means a type
         without version.  An unknown type has no nodes.
-    type_name:
-        Nodes of every version of the type with this name.
+    type_names:
+        Nodes of every version of the types with one of these names.
     ids, names, external_ids, uris:
         Nodes with one of these; repetitions do no harm, unknown ones are passed over.
     context_ids:
@@ -58,11 +68,16 @@ class NodeQuery:
         Contexts that are a parent (a child) of one of these contexts.
     order_by, descending, after, limit:
         The page: at most `limit` nodes behind the `after` cursor.
+
+    Raises
+    ------
+    InvalidError
+        A condition that nodes of this kind cannot meet, or a negative limit.
     """
 
     kind: NodeKind
     type: TypeKey | None = None
-    type_name: str | None = None
+    type_names: Sequence[str] | None = None
     ids: Sequence[int] | None = None
     names: Sequence[str] | None = None
     external_ids: Sequence[str] | None = None
@@ -74,6 +89,34 @@ class NodeQuery:
     descending: bool = False
     after: Cursor | None = None
     limit: int | None = None
+
+    def __post_init__(self) -> None:
+        # Here, so that no flavor has to say what a condition means that can mean nothing.
+        kind = self.kind
+        if self.uris is not None and kind is not NodeKind.ARTIFACT:
+            raise _meaningless("uris", kind, "only artifacts have a uri")
+        if self.context_ids is not None and kind is NodeKind.CONTEXT:
+            raise _meaningless("context_ids", kind, "use parents_of or children_of")
+        if kind is not NodeKind.CONTEXT:
+            if self.parents_of is not None:
+                raise _meaningless("parents_of", kind, "only contexts have parents")
+            if self.children_of is not None:
+                raise _meaningless("children_of", kind, "only contexts have children")
+        if self.type is not None:
+            if self.type.kind is not kind:
+                hint = f"it is the key of a type of {self.type.kind.label}s"
+                raise _meaningless("type", kind, hint)
+            if self.type.version == "":
+                object.__setattr__(self, "type", _unversioned(self.type))
+        if self.limit is not None and self.limit < 0:
+            raise InvalidError(
+                f"a query for {kind.label}s has a negative limit",
+                hint="use None for no limit",
+            )
+
+
+def _meaningless(condition: str, kind: NodeKind, hint: str) -> InvalidError:
+    return InvalidError(f"a query for {kind.label}s has the condition {condition!r}", hint=hint)
 
 
 @dataclass(frozen=True, slots=True)

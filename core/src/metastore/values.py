@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Mapping
 from typing import Any, cast
 
 from metastore.model import JSONValue, PropertyKind, Proto, Value
 
-__all__ = ["BadValueError", "clean_text", "clean_value", "kind_of"]
+__all__ = ["BadValueError", "clean_text", "clean_value", "kind_of", "same_value"]
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
@@ -32,6 +33,24 @@ class BadValueError(ValueError):
 def kind_of(value: Value) -> PropertyKind:
     """The kind of a clean value."""
     return _KINDS[type(value)]
+
+
+def same_value(left: object, right: object) -> bool:
+    """Whether two clean values are the same, and of the same kinds, inside structs too.
+
+    Python says that 1, 1.0 and True are equal, and 0.0 and -0.0; a store keeps them apart.
+    """
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, float) and isinstance(right, float):
+        return left == right and math.copysign(1.0, left) == math.copysign(1.0, right)
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(
+            same_value(value, right[key]) for key, value in left.items()
+        )
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(same_value, left, right))
+    return left == right
 
 
 def clean_text(text: Any) -> str:
@@ -75,14 +94,27 @@ def clean_value(value: Any) -> Value:
     if isinstance(value, numbers.Integral):
         return _clean_int(int(value))
     if isinstance(value, numbers.Real):
-        return _clean_float(float(value))
-    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
-        plain = value.item()
-        if type(plain) in _KINDS:
-            return clean_value(plain)
+        return _clean_float(_float(value))
+    plain = _item(value)
+    if type(plain) in _KINDS:
+        return clean_value(plain)
     raise BadValueError(
         f"is of type {kind.__name__}; a property holds an int, float, str, bool, dict or Proto"
     )
+
+
+def _item(value: Any) -> Any:
+    """What a scalar of an array library (`numpy.bool_`, a tensor without dimensions) holds."""
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        return value.item()
+    return None
+
+
+def _float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise BadValueError("is a number beyond the range of a double") from None
 
 
 def _clean_int(value: int) -> int:
@@ -111,33 +143,40 @@ def _clean_struct(value: Mapping[Any, Any]) -> dict[str, JSONValue]:
     for key, item in value.items():
         if not isinstance(key, str):
             raise BadValueError("is a struct with a key that is not text")
-        cleaned[clean_text(key)] = _clean_json(item, 1)
+        cleaned[clean_text(key)] = _clean_json(item, 2)
     return cleaned
 
 
 _MAX_DEPTH = 90
-"""Protocol buffer parsers refuse messages nested deeper than 100 by default."""
+"""Protocol buffer parsers refuse messages nested deeper than 100; some are for what is around."""
 
 
 def _clean_json(value: Any, depth: int) -> JSONValue:
-    if depth > _MAX_DEPTH / 2:
-        raise BadValueError("is a struct nested too deeply (more than 45 levels)")
+    """The value; `depth` is that of the message `google.protobuf.Value` which would hold it.
+
+    A struct inside it is three messages (Struct, its map entry, Value), a list is two.
+    """
+    if depth > _MAX_DEPTH:
+        raise BadValueError("is a struct nested too deeply (30 structs or 44 lists will do)")
     if value is None or type(value) is bool:
         return value
     if isinstance(value, str):
         return clean_text(value)
     if isinstance(value, Mapping):
         return {
-            clean_text(key): _clean_json(item, depth + 1)
+            clean_text(key): _clean_json(item, depth + 3)
             for key, item in _text_keys(value)
         }
     if isinstance(value, list | tuple):
-        return [_clean_json(item, depth + 1) for item in value]
+        return [_clean_json(item, depth + 2) for item in value]
     if isinstance(value, numbers.Real):
-        number = float(value)
+        number = _float(value)
         if isinstance(value, numbers.Integral) and int(value) != number:
             raise BadValueError("is a struct with an integer that a double cannot hold exactly")
         return _clean_float(number)
+    plain = _item(value)
+    if type(plain) in (bool, int, float, str):
+        return _clean_json(plain, depth)
     raise BadValueError(f"is a struct that holds a {type(value).__name__}")
 
 

@@ -11,7 +11,7 @@ from metastore.errors import InvalidError, NotFoundError, Offender
 from metastore.store import Store
 
 if TYPE_CHECKING:
-    from metastore.config._flavor import FlavorConfig
+    from metastore.plugins._config import FlavorConfig
 
 __all__ = ["DEFAULT_STORE_URL", "connect", "open_store"]
 
@@ -53,7 +53,7 @@ def open_store(
 ) -> BaseMetadataStore:
     """As `connect`, without a `Store` around it: what a flavor itself offers."""
     # Imported here, because pydantic and pluggy take their time and a URL may be wrong already.
-    from metastore.config._flavor import StoreURL
+    from metastore.plugins._config import StoreURL
     from metastore.plugins._loader import load_flavor
 
     if mode not in ("r", "rw"):

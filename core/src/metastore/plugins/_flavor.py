@@ -10,7 +10,7 @@ from metastore.base import BaseMetadataStore, Capabilities
 from metastore.errors import FlavorError, Offender
 
 if TYPE_CHECKING:
-    from metastore.config._flavor import FlavorConfig
+    from metastore.plugins._config import FlavorConfig
 
 __all__ = ["INTERFACE_VERSION", "Flavor"]
 
@@ -43,7 +43,7 @@ class Flavor:
 
     def load_config_class(self) -> type[FlavorConfig]:
         """Import the config class."""
-        from metastore.config._flavor import FlavorConfig
+        from metastore.plugins._config import FlavorConfig
 
         return self._load(self.config, FlavorConfig)
 

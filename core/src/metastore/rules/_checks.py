@@ -1,4 +1,4 @@
-"""Checks that types, nodes and links share; each raises an `InvalidError` that names its offender."""
+"""Checks that types, nodes and links share; each raises an `InvalidError` with its offender."""
 
 from __future__ import annotations
 
@@ -20,6 +20,16 @@ def text_or_none(text: Any, what: str, offender: Offender) -> str | None:
         raise InvalidError(f"the {what} of {offender} {error}", offender=offender) from None
 
 
+def is_id(id: Any) -> bool:
+    """Whether `id` is an integer, and no bool."""
+    return isinstance(id, int) and not isinstance(id, bool)
+
+
+def is_stored_id(id: Any) -> bool:
+    """Whether a backend may be asked for `id`; any other integer is the id of nothing."""
+    return is_id(id) and 0 < id <= INT64_MAX
+
+
 def milliseconds(time_ms: Any, offender: Offender) -> int:
     """`time_ms` if it is a 64-bit integer."""
     if type(time_ms) is not int or not INT64_MIN <= time_ms <= INT64_MAX:
@@ -31,7 +41,9 @@ def milliseconds(time_ms: Any, offender: Offender) -> int:
     return time_ms
 
 
-def node_offender(kind: NodeKind, index: int, name: object = None, id: int | None = None) -> Offender:
+def node_offender(
+    kind: NodeKind, index: int, name: object = None, id: int | None = None
+) -> Offender:
     """The offender for a draft of a node."""
     return Offender(kind.label, index, id, name if isinstance(name, str) else None)
 
@@ -40,14 +52,21 @@ _DOUBLE_FOR_INT = "write it as a float (1.0, not 1): ints and doubles are differ
 
 
 def properties(
-    values: Mapping[str, Any], declared: Mapping[str, PropertyKind] | None, offender: Offender
+    values: Any, declared: Mapping[str, PropertyKind] | None, offender: Offender
 ) -> Mapping[str, Value]:
     """The values, each of a plain type and of the kind that the type declares.
 
     `declared` None stands for custom properties, which take any key and kind.  Returns `values`
     itself where nothing had to be converted.
     """
+    if type(values) is not dict and not isinstance(values, Mapping):
+        raise InvalidError(
+            f"the properties of {offender} are no mapping",
+            hint="give a dict of keys and values",
+            offender=offender,
+        )
     cleaned: dict[str, Value] | None = None
+    plain_keys = True
     for key, value in values.items():
         # The common, already plain values first: this loop runs for every property of a batch.
         kind: PropertyKind
@@ -63,15 +82,22 @@ def properties(
                 clean = clean_value(value)
             except BadValueError as error:
                 at = offender._replace(property=key if isinstance(key, str) else None)
-                raise InvalidError(f"property {key!r} of {offender} {error}", offender=at) from None
+                raise InvalidError(
+                    f"property {key!r} of {offender} {error}",
+                    hint="give another value, or leave the property out",
+                    offender=at,
+                ) from None
             kind = kind_of(clean)
             if clean is not value:
                 cleaned = dict(values) if cleaned is None else cleaned
                 cleaned[key] = clean
         if type(key) is not str or not key.isascii():
             _check_key(key, offender)
+            plain_keys = plain_keys and type(key) is str
         if declared is not None and declared.get(key) is not kind:
             raise _undeclared(key, kind, declared, offender)
+    if not plain_keys:
+        cleaned = {clean_text(key): value for key, value in (cleaned or values).items()}
     return values if cleaned is None else cleaned
 
 

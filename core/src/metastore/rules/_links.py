@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 
 from metastore.batch import EventDraft, LinkDraft, NodeRef
 from metastore.changes import Changes, EventKey, NewEvent, Questions, Target
 from metastore.errors import AlreadyExistsError, InvalidError, Offender
 from metastore.model import EventType, LinkKind, NodeKind
-from metastore.rules._checks import milliseconds
+from metastore.rules._checks import is_id, is_stored_id, milliseconds
 from metastore.values import INT64_MAX, INT64_MIN, BadValueError, clean_text
 
 Resolve = Callable[[NodeKind, NodeRef, Offender], Target]
@@ -23,32 +24,30 @@ def ask_existing(
     """Ask whether the stored ends of events and links exist."""
     existing: dict[NodeKind, set[int]] = {kind: set() for kind in NodeKind}
     for event in events:
-        if isinstance(event.artifact, int) and not isinstance(event.artifact, bool):
-            existing[NodeKind.ARTIFACT].add(event.artifact)
-        if isinstance(event.execution, int) and not isinstance(event.execution, bool):
-            existing[NodeKind.EXECUTION].add(event.execution)
+        _ask(existing[NodeKind.ARTIFACT], event.artifact)
+        _ask(existing[NodeKind.EXECUTION], event.execution)
     for kind, drafts in links:
         for context, other in drafts:
-            if isinstance(context, int):
-                existing[NodeKind.CONTEXT].add(context)
-            if isinstance(other, int):
-                existing[kind.other].add(other)
+            _ask(existing[NodeKind.CONTEXT], context)
+            _ask(existing[kind.other], other)
     questions.existing = existing
+
+
+def _ask(ids: set[int], ref: NodeRef) -> None:
+    if isinstance(ref, int) and is_stored_id(ref):
+        ids.add(ref)
 
 
 def resolve_events(
     drafts: list[EventDraft], resolve: Resolve
 ) -> list[tuple[Target, Target, EventType]]:
     """The ends of the events, checked."""
-    resolved = []
+    resolved: list[tuple[Target, Target, EventType]] = []
     for index, draft in enumerate(drafts):
         offender = Offender("event", index)
         artifact = resolve(NodeKind.ARTIFACT, draft.artifact, offender)
         execution = resolve(NodeKind.EXECUTION, draft.execution, offender)
-        try:
-            type = EventType(draft.type)
-        except ValueError:
-            type = EventType.UNKNOWN
+        type = _event_type(draft.type)
         if type is EventType.UNKNOWN:
             known = ", ".join(each.name for each in EventType if each)
             raise InvalidError(
@@ -56,6 +55,16 @@ def resolve_events(
             )
         resolved.append((artifact, execution, type))
     return resolved
+
+
+def _event_type(type: object) -> EventType:
+    # True and 1.0 are equal to 1, but surely not meant as DECLARED_OUTPUT.
+    if isinstance(type, int) and is_id(type):
+        try:
+            return EventType(type)
+        except ValueError:
+            pass
+    return EventType.UNKNOWN
 
 
 def plan_events(
@@ -87,18 +96,20 @@ def plan_events(
 
 
 def _path(path: tuple[int | str, ...], offender: Offender) -> tuple[int | str, ...]:
+    steps: list[int | str] = []
     for step in path:
         if type(step) is int and INT64_MIN <= step <= INT64_MAX:
+            steps.append(step)
             continue
         try:
-            clean_text(step)
+            steps.append(clean_text(step))
         except BadValueError:
             raise InvalidError(
                 f"a step of the path of {offender} is neither an index nor a key",
                 hint="a path is made of 64-bit integers and text",
                 offender=offender,
             ) from None
-    return tuple(path)
+    return tuple(steps)
 
 
 def plan_links(
@@ -124,17 +135,23 @@ def plan_parents(
 ) -> None:
     """Add parent links; a repetition or a cycle is an error."""
     parents: dict[Target, list[Target]] = {}
-    for child, parent in stored:
-        parents.setdefault(child, []).append(parent)
+    for link in stored:
+        parents.setdefault(link[0], []).append(link[1])
     seen: set[tuple[Target, Target]] = set(stored)
     for index, (child, parent) in enumerate(links):
         offender = Offender(LinkKind.PARENT.value, index)
         if child == parent:
             raise InvalidError(
-                f"{offender} makes a context its own parent", offender=offender
+                f"{offender} makes a context its own parent",
+                hint="name another context, or leave the link out",
+                offender=offender,
             )
         if (child, parent) in seen:
-            raise AlreadyExistsError(f"{offender} exists already", offender=offender)
+            raise AlreadyExistsError(
+                f"{offender} exists already",
+                hint="read the links first, and leave this one out",
+                offender=offender,
+            )
         seen.add((child, parent))
         parents.setdefault(child, []).append(parent)
     _refuse_cycles(links, parents)
@@ -164,7 +181,7 @@ def _refuse_cycles(
                 continue
             if context in on_path:
                 cycle = [*path[on_path[context] :], context]
-                culprits = [new[edge] for edge in zip(cycle, cycle[1:]) if edge in new]
+                culprits = [new[edge] for edge in pairwise(cycle) if edge in new]
                 if culprits:
                     offender = Offender(LinkKind.PARENT.value, min(culprits))
                     raise InvalidError(

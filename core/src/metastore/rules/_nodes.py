@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from metastore.batch import ALL, Insert, Merge, NodeDraft, Outcome, Replace, Reuse
-from metastore.changes import Changes, New, NodeInsert, NodeUpdate, Questions, Target
+from metastore.batch import Insert, Merge, NodeDraft, Outcome, Replace, Reuse
+from metastore.changes import Changes, New, NodeInsert, Questions, Target
 from metastore.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -15,17 +14,18 @@ from metastore.errors import (
     NotFoundError,
     Offender,
 )
-from metastore.model import (
-    AnyNode,
-    Artifact,
-    ArtifactState,
-    Execution,
-    ExecutionState,
-    NodeKind,
-    Value,
+from metastore.model import AnyNode, ArtifactState, ExecutionState, NodeKind
+from metastore.rules._checks import (
+    is_id,
+    is_stored_id,
+    milliseconds,
+    node_offender,
+    properties,
+    text_or_none,
 )
-from metastore.rules._checks import milliseconds, node_offender, properties, text_or_none
+from metastore.rules._rows import Content, Row, merged, row_of, same_content, update_of
 from metastore.rules._types import TypePlanner, TypeState
+from metastore.values import INT64_MAX
 
 _STATES: dict[NodeKind, type[ArtifactState] | type[ExecutionState]] = {
     NodeKind.ARTIFACT: ArtifactState,
@@ -38,33 +38,6 @@ _FIELDS: dict[NodeKind, frozenset[str]] = {
 }
 
 
-@dataclass(slots=True)
-class _Row:
-    """A stored node as it will be after the drafts seen so far."""
-
-    before: AnyNode
-    name: str | None
-    uri: str
-    state: int | None
-    external_id: str | None
-    properties: dict[str, Value]
-    custom_properties: dict[str, Value]
-    update_time_ms: int
-    changed: bool = False
-
-
-@dataclass(slots=True)
-class _Content:
-    """What a draft says, checked."""
-
-    name: str | None
-    uri: str
-    state: int | None
-    external_id: str | None
-    properties: Mapping[str, Value]
-    custom_properties: Mapping[str, Value]
-
-
 class NodePlanner:
     """Plans the nodes of one kind, in the order of the batch."""
 
@@ -73,12 +46,14 @@ class NodePlanner:
         self.drafts = drafts
         self.outcomes: list[tuple[Target, Outcome]] = []
         self._types = types
-        self._rows: dict[int, _Row] = {}
+        self._rows: dict[int, Row] = {}
         self._stored: dict[int, AnyNode] = {}
         # Who has a name, an external id, a uri: stored rows and those of this batch.
         self._names: dict[tuple[Target, str], Target] = {}
         self._external_ids: dict[str, Target] = {}
         self._uris: dict[tuple[Target, str], Target] = {}
+        # Names and external ids that drafts of this batch take away from a stored node.
+        self._released: dict[object, int] = {}
 
     # Questions: what is asked first needs nothing but types; what is asked next needs the first.
 
@@ -90,18 +65,30 @@ class NodePlanner:
         for index, draft in enumerate(self.drafts):
             mode = draft.mode
             # Checked before it is asked for: a backend cannot look up what it cannot hold.
-            self._check_texts(index, draft)
-            if draft.external_id is not None:
-                external_ids.add(draft.external_id)
+            name, uri, external_id = self._texts(index, draft)
+            if external_id is not None:
+                external_ids.add(external_id)
             if isinstance(mode, Replace | Merge):
-                wanted.add(mode.id)
-            elif draft.name is not None or (isinstance(mode, Reuse) and mode.by == "uri"):
+                if not is_id(mode.id):
+                    offender = node_offender(self.kind, index, name)
+                    raise InvalidError(
+                        f"{offender} is to be updated, but its mode names no id",
+                        hint="give the id of a stored node",
+                        offender=offender,
+                    )
+                if is_stored_id(mode.id):
+                    wanted.add(mode.id)
+                continue
+            if isinstance(mode, Reuse):
+                self._check_reuse(index, draft, mode)
+            by_uri = isinstance(mode, Reuse) and mode.by == "uri"
+            if name is not None or by_uri:
                 target = self._type(index, draft).target
                 if isinstance(target, int):
-                    if draft.name is not None:
-                        names.add((target, draft.name))
-                    if isinstance(mode, Reuse) and mode.by == "uri":
-                        questions.uris.add((target, draft.uri))
+                    if name is not None:
+                        names.add((target, name))
+                    if by_uri:
+                        questions.uris.add((target, uri))
         questions.nodes[self.kind] = wanted
         questions.names[self.kind] = names
         questions.external_ids[self.kind] = external_ids
@@ -115,25 +102,25 @@ class NodePlanner:
     ) -> None:
         """Take in the answers."""
         self._stored.update(nodes)
-        self._names.update(names)
+        self._names.update(names.items())
         self._external_ids.update(external_ids)
         if self.kind is NodeKind.ARTIFACT:
-            self._uris.update(uris)
+            self._uris.update(uris.items())
 
     def ask_next(self, questions: Questions) -> None:
         """Ask for the rows that reuse found, the types of rows, and the names of renamed rows."""
         rows: set[int] = set()
-        for draft in self.drafts:
+        for index, draft in enumerate(self.drafts):
             mode = draft.mode
             if isinstance(mode, Reuse) and mode.on_found != "keep":
-                found = self._found(draft, mode, draft_type=self._known_type(draft))
+                found = self._found(draft, mode, self._type(index, draft).target)
                 if isinstance(found, int) and found not in self._stored:
                     rows.add(found)
             elif isinstance(mode, Replace | Merge) and mode.id in self._stored:
                 type_id = self._stored[mode.id].type_id
                 if not self._types.knows(type_id):
                     questions.type_ids.add(type_id)
-                if self.kind is NodeKind.CONTEXT and isinstance(draft.name, str):
+                if self.kind is NodeKind.CONTEXT and draft.name is not None:
                     questions.names.setdefault(self.kind, set()).add((type_id, draft.name))
         if rows:
             questions.nodes[self.kind] = rows
@@ -160,19 +147,30 @@ class NodePlanner:
                     offender=offender,
                 )
         updates = changes.updates[self.kind]
-        updates.extend(_update_of(id, row) for id, row in self._rows.items() if row.changed)
+        updates.extend(update_of(id, row) for id, row in self._rows.items() if row.changed)
 
-    def _check_texts(self, index: int, draft: NodeDraft) -> None:
-        for text, what in (
-            (draft.name, "name"),
-            (draft.uri, "uri"),
-            (draft.external_id, "external id"),
+    def _texts(self, index: int, draft: NodeDraft) -> tuple[str | None, str, str | None]:
+        """Name, uri and external id, checked."""
+        name, uri, external_id = draft.name, draft.uri, draft.external_id
+        # Most texts are plain ASCII: an offender is made for the others only.
+        if not (
+            (name is None or (type(name) is str and name.isascii()))
+            and type(uri) is str
+            and uri.isascii()
+            and (external_id is None or (type(external_id) is str and external_id.isascii()))
         ):
-            if text is not None and (type(text) is not str or not text.isascii()):
-                text_or_none(text, what, node_offender(self.kind, index, draft.name))
-        if draft.uri and self.kind is not NodeKind.ARTIFACT:
-            offender = node_offender(self.kind, index, draft.name)
-            raise InvalidError(f"{offender} has a uri; only artifacts have", offender=offender)
+            offender = node_offender(self.kind, index, name)
+            name = text_or_none(name, "name", offender)
+            uri = text_or_none(uri, "uri", offender) or ""
+            external_id = text_or_none(external_id, "external id", offender)
+        if uri and self.kind is not NodeKind.ARTIFACT:
+            offender = node_offender(self.kind, index, name)
+            raise InvalidError(
+                f"{offender} has a uri, and only artifacts have one",
+                hint="leave it out, or make it a custom property",
+                offender=offender,
+            )
+        return name, uri, external_id
 
     def _type(self, index: int, draft: NodeDraft) -> TypeState:
         offender = node_offender(self.kind, index, draft.name)
@@ -182,19 +180,15 @@ class NodePlanner:
             )
         return self._types.resolve(self.kind, draft.type, offender)
 
-    def _known_type(self, draft: NodeDraft) -> Target | None:
-        if draft.type is None:
-            return None
-        return self._types.resolve(self.kind, draft.type, Offender(self.kind.label)).target
-
-    def _content(self, index: int, draft: NodeDraft, declared: TypeState | None) -> _Content:
+    def _content(self, index: int, draft: NodeDraft, declared: TypeState | None) -> Content:
         """The draft's fields, checked; `declared` None leaves the declared properties aside."""
-        offender = node_offender(self.kind, index, draft.name)
-        return _Content(
-            draft.name,
-            draft.uri or "",
+        name, uri, external_id = self._texts(index, draft)
+        offender = node_offender(self.kind, index, name)
+        return Content(
+            name,
+            uri,
             None if draft.state is None else self._state(draft.state, offender),
-            draft.external_id,
+            external_id,
             properties(draft.properties, declared.properties, offender)
             if declared is not None
             else draft.properties,
@@ -206,7 +200,11 @@ class NodePlanner:
     def _state(self, state: Any, offender: Offender) -> int:
         states = _STATES.get(self.kind)
         if states is None:
-            raise InvalidError(f"{offender} has a state; contexts have none", offender=offender)
+            raise InvalidError(
+                f"{offender} has a state, and contexts have none",
+                hint="leave it out, or make it a custom property",
+                offender=offender,
+            )
         if isinstance(state, states):
             return int(state)
         if type(state) is int and 0 <= state < len(states):
@@ -254,28 +252,46 @@ class NodePlanner:
         )
         return new
 
-    def _found(self, draft: NodeDraft, mode: Reuse, draft_type: Target | None) -> Target | None:
-        if mode.by == "external_id":
-            return self._external_ids.get(draft.external_id) if draft.external_id else None
-        if draft_type is None:
-            return None
+    def _check_reuse(self, index: int, draft: NodeDraft, mode: Reuse) -> None:
+        offender = node_offender(self.kind, index, draft.name)
+        if mode.by not in ("name", "external_id", "uri") or mode.on_found not in (
+            "keep",
+            "replace",
+            "merge",
+        ):
+            raise InvalidError(
+                f"{offender} is to be reused in a way that is not known",
+                hint="by: 'name', 'external_id', 'uri'; on_found: 'keep', 'replace', 'merge'",
+                offender=offender,
+            )
+        if mode.by == "uri" and self.kind is not NodeKind.ARTIFACT:
+            raise InvalidError(
+                f"{offender} cannot be reused by uri, which only artifacts have",
+                hint="reuse it by name or by external_id",
+                offender=offender,
+            )
+        if not getattr(draft, mode.by):
+            what = mode.by.replace("_", " ")
+            raise InvalidError(
+                f"{offender} is to be reused by its {what}, but has none",
+                hint=f"give the {what}, or insert the node",
+                offender=offender,
+            )
+
+    def _found(self, draft: NodeDraft, mode: Reuse, type: Target) -> Target | None:
+        """Who has the name, external id or uri, which `_check_reuse` saw."""
         if mode.by == "name":
-            return self._names.get((draft_type, draft.name)) if draft.name is not None else None
-        return self._uris.get((draft_type, draft.uri)) if draft.uri else None
+            assert draft.name is not None
+            return self._names.get((type, draft.name))
+        if mode.by == "uri":
+            return self._uris.get((type, draft.uri))
+        assert draft.external_id is not None
+        return self._external_ids.get(draft.external_id)
 
     def _reuse(
         self, index: int, draft: NodeDraft, mode: Reuse, inserts: list[NodeInsert], now: int
     ) -> tuple[Target, Outcome]:
         offender = node_offender(self.kind, index, draft.name)
-        if mode.by == "uri" and self.kind is not NodeKind.ARTIFACT:
-            raise InvalidError(
-                f"{offender} cannot be reused by uri; only artifacts have one", offender=offender
-            )
-        if not getattr(draft, mode.by):
-            raise InvalidError(
-                f"{offender} is to be reused by its {mode.by.replace('_', ' ')}, but has none",
-                offender=offender,
-            )
         declared = self._type(index, draft)
         found = self._found(draft, mode, declared.target)
         if found is None:
@@ -290,11 +306,11 @@ class NodePlanner:
             )
         if mode.on_found == "replace":
             return self._update(index, draft, Replace(found), now)
-        fields = {
-            field
-            for field in ("uri", "state", "external_id")
-            if getattr(draft, field) and field in _FIELDS[self.kind]
-        }
+        fields = {"uri"} if draft.uri else set()
+        if draft.state is not None:
+            fields.add("state")
+        if draft.external_id is not None:
+            fields.add("external_id")
         return self._update(index, draft, Merge(found, frozenset(fields)), now)
 
     def _update(
@@ -312,71 +328,63 @@ class NodePlanner:
                 hint="read it again, and repeat the change on what it is now",
                 offender=offender,
             )
+        before = row.content
         if isinstance(mode, Replace):
             content = self._content(index, draft, declared)
-            self._replace(row, content, offender)
+            if self.kind is not NodeKind.CONTEXT:
+                content = content._replace(name=before.name)
         else:
-            self._merge(index, row, draft, mode, declared, offender)
-        changed = _differs(row)
+            content = self._merged(index, before, draft, mode, declared)
+        if content.name != before.name:
+            self._rename(row, content.name, offender)
+        if content.external_id != before.external_id:
+            self._change_external_id(row, content.external_id, offender)
+        changed = not same_content(before, content)
+        row.content = content
         if changed or mode.force_update:
             row.changed = True
             given = draft.update_time_ms
             # Always later than before, so that an expected update time is never met by accident.
             row.update_time_ms = (
-                max(now, row.before.update_time_ms + 1, row.update_time_ms)
+                min(max(now, row.before.update_time_ms + 1, row.update_time_ms), INT64_MAX)
                 if given is None
                 else milliseconds(given, offender)
             )
         return mode.id, Outcome.UPDATED if changed or mode.force_update else Outcome.REUSED
 
-    def _row(self, id: int, offender: Offender) -> _Row:
+    def _row(self, id: int, offender: Offender) -> Row:
         if id not in self._rows:
             before = self._stored.get(id)
             if before is None:
                 raise NotFoundError(
-                    f"there is no {self.kind.label} with id {id} to update", offender=offender
+                    f"there is no {self.kind.label} with id {id} to update",
+                    hint="insert it, or correct the id",
+                    offender=offender,
                 )
-            self._rows[id] = _Row(
-                before,
-                before.name,
-                before.uri if isinstance(before, Artifact) else "",
-                before.state if isinstance(before, Artifact | Execution) else None,
-                before.external_id,
-                dict(before.properties),
-                dict(before.custom_properties),
-                before.update_time_ms,
-            )
+            self._rows[id] = row_of(before)
         return self._rows[id]
 
-    def _declared(self, draft: NodeDraft, row: _Row, offender: Offender) -> TypeState:
-        stored = self._types.resolve(self.kind, row.before.type_id, offender)
+    def _declared(self, draft: NodeDraft, row: Row, offender: Offender) -> TypeState:
+        """The type of a stored node, which must be the one that the draft names, if any."""
+        type_id = row.before.type_id
         if draft.type is not None:
             given = self._types.resolve(self.kind, draft.type, offender)
-            if given.target != stored.target:
+            # A type that is stored twice (see TypePlanner.learn) is still one type.
+            if given.target != type_id and not (
+                self._types.knows(type_id)
+                and self._types.resolve(self.kind, type_id, offender).key == given.key
+            ):
                 raise InvalidError(
-                    f"{offender} is of type {str(stored.key)!r}, not {str(given.key)!r}",
+                    f"{offender} is of type {row.before.type!r}, not {str(given.key)!r}",
                     hint="the type of a node never changes",
                     offender=offender,
                 )
-        return stored
+        return self._types.resolve(self.kind, type_id, offender)
 
-    def _replace(self, row: _Row, content: _Content, offender: Offender) -> None:
-        if self.kind is NodeKind.CONTEXT:
-            self._rename(row, content.name, offender)
-        self._set_external_id(row, content.external_id, offender)
-        row.uri, row.state = content.uri, content.state
-        row.properties = dict(content.properties)
-        row.custom_properties = dict(content.custom_properties)
-
-    def _merge(
-        self,
-        index: int,
-        row: _Row,
-        draft: NodeDraft,
-        mode: Merge,
-        declared: TypeState,
-        offender: Offender,
-    ) -> None:
+    def _merged(
+        self, index: int, before: Content, draft: NodeDraft, mode: Merge, declared: TypeState
+    ) -> Content:
+        offender = node_offender(self.kind, index, draft.name, mode.id)
         unknown = mode.fields - _FIELDS[self.kind]
         if unknown:
             raise InvalidError(
@@ -385,52 +393,63 @@ class NodePlanner:
                 offender=offender,
             )
         content = self._content(index, draft, None)
-        if "name" in mode.fields:
-            self._rename(row, content.name, offender)
-        if "external_id" in mode.fields:
-            self._set_external_id(row, content.external_id, offender)
-        if "uri" in mode.fields:
-            row.uri = content.uri
-        if "state" in mode.fields:
-            row.state = content.state
-        # Only what is masked counts, so only that is checked against the type.
-        _merge_map(
-            row.properties,
-            mode.properties,
-            draft.properties,
-            lambda values: properties(values, declared.properties, offender),
-        )
-        _merge_map(
-            row.custom_properties,
-            mode.custom_properties,
-            content.custom_properties,
-            lambda values: values,
+        return Content(
+            content.name if "name" in mode.fields else before.name,
+            content.uri if "uri" in mode.fields else before.uri,
+            content.state if "state" in mode.fields else before.state,
+            content.external_id if "external_id" in mode.fields else before.external_id,
+            merged(
+                before.properties,
+                mode.properties,
+                draft.properties,
+                lambda values: properties(values, declared.properties, offender),
+            ),
+            merged(
+                before.custom_properties,
+                mode.custom_properties,
+                draft.custom_properties,
+                lambda values: properties(values, None, offender),
+            ),
         )
 
-    def _rename(self, row: _Row, name: str | None, offender: Offender) -> None:
+    # Names and external ids.
+
+    def _rename(self, row: Row, name: str | None, offender: Offender) -> None:
         if not name:
             raise InvalidError(
                 f"{offender} has no name", hint="every context has a name", offender=offender
             )
-        if name == row.name:
-            return
-        type_id = row.before.type_id
-        self._claim_name(type_id, name, row.before.id, offender)
-        self._names.pop((type_id, row.name or ""), None)
-        row.name = name
+        type_id, id = row.before.type_id, row.before.id
+        self._claim_name(type_id, name, id, offender)
+        old = (type_id, row.content.name or "")
+        self._names.pop(old, None)
+        self._released[old] = id
 
-    def _set_external_id(self, row: _Row, external_id: str | None, offender: Offender) -> None:
-        if external_id == row.external_id:
-            return
+    def _change_external_id(self, row: Row, external_id: str | None, offender: Offender) -> None:
+        id, old = row.before.id, row.content.external_id
         if external_id is not None:
-            self._claim_external_id(external_id, row.before.id, offender)
-        if row.external_id is not None:
-            self._external_ids.pop(row.external_id, None)
-        row.external_id = external_id
+            self._claim_external_id(external_id, id, offender)
+        if old is not None:
+            self._external_ids.pop(old, None)
+            self._released[old] = id
+
+    def _refuse_released(self, what: object, owner: Target, offender: Offender) -> None:
+        """Raise for a name or external id that this batch takes away from another node.
+
+        A backend could apply the changes only in one order, or not at all where two nodes swap.
+        """
+        if self._released.get(what, owner) != owner:
+            raise AlreadyExistsError(
+                f"{offender} cannot be written: the same batch takes its name or external id "
+                "away from another node",
+                hint="write the two in batches of their own",
+                offender=offender,
+            )
 
     def _claim_name(
         self, type: Target, name: str, owner: Target, offender: Offender
     ) -> None:
+        self._refuse_released((type, name), owner, offender)
         if self._names.setdefault((type, name), owner) != owner:
             raise AlreadyExistsError(
                 f"{offender} cannot be written: its type has a node of that name",
@@ -439,71 +458,10 @@ class NodePlanner:
             )
 
     def _claim_external_id(self, external_id: str, owner: Target, offender: Offender) -> None:
+        self._refuse_released(external_id, owner, offender)
         if self._external_ids.setdefault(external_id, owner) != owner:
             raise AlreadyExistsError(
                 f"{offender} cannot be written: its external id is taken",
                 hint="choose another one, or reuse the node (Reuse(by='external_id'))",
                 offender=offender,
             )
-
-
-def _merge_map(stored: dict[str, Value], keys: Any, given: Mapping[str, Any], check: Any) -> None:
-    if keys is None:
-        stored.update(check(given))
-        return
-    if keys is ALL:
-        stored.clear()
-        stored.update(check(given))
-        return
-    stored.update(check({key: given[key] for key in keys if key in given}))
-    for key in keys - given.keys():
-        stored.pop(key, None)
-
-
-def _same(left: Mapping[str, Value], right: Mapping[str, Value]) -> bool:
-    """Whether both hold the same values of the same kinds (1, 1.0 and True are equal in Python)."""
-    return left == right and all(
-        type(value) is type(right[key]) and _same_sign(value, right[key])
-        for key, value in left.items()
-    )
-
-
-def _same_sign(left: Value, right: Value) -> bool:
-    return left != 0 or not isinstance(left, float) or str(left) == str(right)
-
-
-def _differs(row: _Row) -> bool:
-    before = row.before
-    return not (
-        row.name == before.name
-        and row.external_id == before.external_id
-        and row.uri == (before.uri if isinstance(before, Artifact) else "")
-        and row.state == (before.state if isinstance(before, Artifact | Execution) else None)
-        and _same(row.properties, before.properties)
-        and _same(row.custom_properties, before.custom_properties)
-    )
-
-
-def _set(before: Mapping[str, Value], after: Mapping[str, Value]) -> dict[str, Value]:
-    """The values that are new or differ."""
-    return {
-        key: value
-        for key, value in after.items()
-        if key not in before or not _same({key: value}, {key: before[key]})
-    }
-
-
-def _update_of(id: int, row: _Row) -> NodeUpdate:
-    before = row.before
-    return NodeUpdate(
-        id,
-        row.name,
-        row.uri,
-        row.state,
-        row.external_id,
-        row.update_time_ms,
-        _set(before.properties, row.properties),
-        _set(before.custom_properties, row.custom_properties),
-        frozenset(before.properties.keys() - row.properties.keys()),
-        frozenset(before.custom_properties.keys() - row.custom_properties.keys()),
-    )

@@ -10,6 +10,7 @@ from metastore.changes import Answers, Applied, Changes, New, Questions, Target
 from metastore.errors import InvalidError, NotFoundError, Offender
 from metastore.model import LinkKind, NodeKind
 from metastore.rules import _links
+from metastore.rules._checks import is_id
 from metastore.rules._nodes import NodePlanner
 from metastore.rules._types import TypePlanner
 
@@ -46,9 +47,9 @@ class Planner:
         types.learn(
             answers(
                 types.ask(
-                    (kind, draft.type)
+                    (kind, index, draft.type)
                     for kind, drafts in batch.nodes.items()
-                    for draft in drafts
+                    for index, draft in enumerate(drafts)
                     if draft.type is not None
                 )
             ).types
@@ -123,7 +124,7 @@ class Planner:
                     offender=offender,
                 )
             return outcomes[ref.index][0]
-        if not isinstance(ref, int) or isinstance(ref, bool):
+        if not is_id(ref):
             raise InvalidError(
                 f"{offender} has no {kind.label}",
                 hint="give a stored id, or a Ref of this batch",
@@ -132,6 +133,7 @@ class Planner:
         if ref not in self._existing.get(kind, ()):
             raise NotFoundError(
                 f"there is no {kind.label} with id {ref}, which {offender} names",
+                hint="correct the id, or add the node to the batch and use its Ref",
                 offender=offender,
             )
         return ref

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from metastore.batch import Outcome, TypeDraft, TypeRef
 from metastore.changes import Changes, New, Questions, Target, TypeInsert, TypeUpdate
 from metastore.errors import AlreadyExistsError, InvalidError, NotFoundError, Offender
 from metastore.model import SIMPLE_TYPES, NodeKind, PropertyKind, Type, TypeKey
-from metastore.rules._checks import text_or_none
+from metastore.rules._checks import is_id, is_stored_id, text_or_none
 
 
 @dataclass(slots=True)
@@ -34,21 +35,30 @@ class TypePlanner:
         self._simple: dict[TypeKey, int] = {}
         self.outcomes: list[tuple[Target, Outcome]] = []
 
-    def ask(self, refs: Iterable[tuple[NodeKind, TypeRef]]) -> Questions:
-        """What must be known of the types of the batch and of its nodes."""
+    def ask(self, refs: Iterable[tuple[NodeKind, int, TypeRef]]) -> Questions:
+        """What must be known of the types of the batch and of its nodes.
+
+        `refs` are the kind and the position of each node, and the type that it names.
+        """
         questions = Questions()
-        for index, draft in enumerate(self._drafts):
-            _check(draft, index)
+        self._drafts = [_clean(draft, index) for index, draft in enumerate(self._drafts)]
+        for draft in self._drafts:
             questions.types.add(draft.key)
             if draft.base_type is not None:
                 questions.types.add(TypeKey(draft.key.kind, draft.base_type))
             if draft.external_id is not None:
                 questions.type_external_ids.add(draft.external_id)
-        for kind, ref in refs:
-            if isinstance(ref, int):
-                questions.type_ids.add(ref)
-            else:
-                questions.types.add(_key(kind, ref))
+        seen: set[tuple[NodeKind, TypeRef]] = set()
+        for kind, index, ref in refs:
+            if type(ref) is str and (kind, ref) in seen:
+                continue
+            if is_id(ref):
+                if is_stored_id(ref):
+                    questions.type_ids.add(cast("int", ref))
+                continue
+            _check_ref(kind, index, ref)
+            seen.add((kind, ref))
+            questions.types.add(_key(kind, cast("str | TypeKey", ref)))
         return questions
 
     def learn(self, types: Iterable[Type]) -> None:
@@ -97,6 +107,7 @@ class TypePlanner:
             if state is None or state.key.kind is not kind:
                 raise NotFoundError(
                     f"there is no {kind.label} type with id {ref}, which {offender} names",
+                    hint="correct the id, or name the type",
                     offender=offender,
                 )
             return state
@@ -229,23 +240,72 @@ def _key(kind: NodeKind, ref: str | TypeKey) -> TypeKey:
 
 
 def _offender(draft: TypeDraft, index: int) -> Offender:
-    name = draft.key.name if isinstance(draft.key.name, str) else None
+    name: object = draft.key.name
+    name = name if isinstance(name, str) else None
     return Offender(f"{draft.key.kind.label} type", index, name=name)
 
 
-def _check(draft: TypeDraft, index: int) -> None:
+def _clean(draft: TypeDraft, index: int) -> TypeDraft:
+    """The draft with plain texts only, and no version instead of an empty one."""
     offender = _offender(draft, index)
-    if not draft.key.name:
-        raise InvalidError(f"{offender} has no name", offender=offender)
-    for what in ("description", "external_id", "input_type", "output_type"):
-        text_or_none(getattr(draft, what), what.replace("_", " "), offender)
-    text_or_none(draft.key.name, "name", offender)
-    text_or_none(draft.key.version, "version", offender)
-    for name, kind in draft.properties.items():
-        text_or_none(name, "property key", offender)
-        if not isinstance(kind, PropertyKind):
+
+    def text(value: object, what: str) -> str | None:
+        return text_or_none(value, what, offender)
+
+    name = text(draft.key.name, "name")
+    if not name:
+        raise InvalidError(
+            f"{offender} has no name", hint="every type has a name", offender=offender
+        )
+    return replace(
+        draft,
+        key=TypeKey(draft.key.kind, name, text(draft.key.version, "version") or None),
+        properties=_clean_properties(draft.properties, offender),
+        description=text(draft.description, "description"),
+        base_type=text(draft.base_type, "base type"),
+        external_id=text(draft.external_id, "external id"),
+        input_type=text(draft.input_type, "input type"),
+        output_type=text(draft.output_type, "output type"),
+    )
+
+
+def _clean_properties(
+    properties: Any, offender: Offender
+) -> dict[str, PropertyKind]:
+    if not isinstance(properties, Mapping):
+        raise InvalidError(
+            f"the properties of {offender} are no mapping",
+            hint="give a dict of keys and kinds",
+            offender=offender,
+        )
+    cleaned = {}
+    for name, kind in properties.items():
+        # None, which other texts may be, is no key.
+        key = text_or_none(name, "property key", offender)
+        if key is None or not isinstance(kind, PropertyKind):
             raise InvalidError(
-                f"property {name!r} of {offender} has no kind",
-                hint=f"use one of {', '.join(kind.name for kind in PropertyKind)}",
-                offender=offender._replace(property=name),
+                f"property {name!r} of {offender} has no {'name' if key is None else 'kind'}",
+                hint=f"use one of {', '.join(kind.name for kind in PropertyKind)}"
+                if key is not None
+                else "give a text",
+                offender=offender._replace(property=key),
             )
+        cleaned[key] = kind
+    return cleaned
+
+
+def _check_ref(kind: NodeKind, index: int, ref: object) -> None:
+    """Raise for what names no type: it must not reach a backend."""
+    offender = Offender(kind.label, index)
+    key = TypeKey(kind, ref) if isinstance(ref, str) else ref
+    if not isinstance(key, TypeKey):
+        raise InvalidError(
+            f"the type of {offender} is a {type(ref).__name__}",
+            hint="give its name, its TypeKey or its id",
+            offender=offender,
+        )
+    if text_or_none(key.name, "type's name", offender) is None:
+        raise InvalidError(
+            f"the type of {offender} has no name", hint="every type has a name", offender=offender
+        )
+    text_or_none(key.version, "type's version", offender)

@@ -206,7 +206,7 @@ def count_nodes(session: Session, query: NodeQuery) -> int:
     whole = NodeQuery(
         query.kind,
         query.type,
-        query.type_name,
+        query.type_names,
         query.ids,
         query.names,
         query.external_ids,
@@ -249,6 +249,7 @@ def _node_statement(
     lists.add("names", query.names, lambda among: among(node.name))
     lists.add("external_ids", query.external_ids, lambda among: among(node.external_id))
     lists.add("uris", query.uris, lambda among: among(node.uri))
+    lists.add("type_names", query.type_names, lambda among: _typed(database, query.kind, among))
     lists.add("context_ids", query.context_ids, lambda among: _linked(database, query.kind, among))
     lists.add("parents_of", query.parents_of, lambda among: _relatives(database, among, up=True))
     lists.add("children_of", query.children_of, lambda among: _relatives(database, among, up=False))
@@ -257,8 +258,6 @@ def _node_statement(
         parameters |= {"type_kind": int(query.kind), "type_name": query.type.name}
         if query.type.version:
             parameters["type_version"] = query.type.version
-    if query.type_name is not None:
-        parameters |= {"type_kind": int(query.kind), "any_version": query.type_name}
     if query.after is not None:
         parameters |= {"after_value": query.after.value, "after_id": query.after.id}
     if query.limit is not None:
@@ -270,7 +269,6 @@ def _node_statement(
         *lists.key,
         query.type is not None,
         query.type is not None and bool(query.type.version),
-        query.type_name is not None,
         query.order_by,
         query.descending,
         query.after is not None,
@@ -298,18 +296,15 @@ def _node_select(
         # An outer join: a node whose type is gone must still be read.
         table if counting else table.outerjoin(schema.type, type.id == node.type_id)
     )
-    if query.type is not None or query.type_name is not None:
+    if query.type is not None:
         types = schema.type.alias("wanted").c
-        wanted = select(types.id).where(types.type_kind == bindparam("type_kind"))
-        if query.type_name is not None:
-            wanted = wanted.where(types.name == bindparam("any_version"))
-        if query.type is not None:
-            wanted = wanted.where(types.name == bindparam("type_name"))
-            wanted = wanted.where(
-                types.version == bindparam("type_version")
-                if query.type.version
-                else or_(types.version.is_(None), types.version == "")
-            )
+        wanted = select(types.id).where(
+            types.type_kind == bindparam("type_kind"),
+            types.name == bindparam("type_name"),
+            types.version == bindparam("type_version")
+            if query.type.version
+            else or_(types.version.is_(None), types.version == ""),
+        )
         conditions = [*conditions, node.type_id.in_(wanted)]
     selected = selected.where(*conditions)
     if counting:
@@ -332,6 +327,12 @@ def _behind(keys: Sequence[ColumnElement[Any]], *, descending: bool) -> ColumnEl
     if descending:
         return and_(time <= value, or_(time < value, id < last))
     return and_(time >= value, or_(time > value, id > last))
+
+
+def _typed(database: Database, kind: NodeKind, among: Callable[..., Any]) -> ColumnElement[bool]:
+    types = database.schema.type.alias("named").c
+    named = select(types.id).where(types.type_kind == int(kind), among(types.name))
+    return database.schema.nodes[kind].c.type_id.in_(named)
 
 
 def _linked(database: Database, kind: NodeKind, among: Callable[..., Any]) -> ColumnElement[bool]:

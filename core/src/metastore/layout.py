@@ -1,0 +1,64 @@
+"""How recorded runs are laid out in a store: names that writing and reading agree on.
+
+A pipeline and a run are contexts, the pipeline being the run's parent; a step is an execution that
+is associated with both, its outputs and inputs are attributed to both.  What ML Metadata's other
+users expect to see (states, events with paths, attributions) is there.
+
+====================  =====================================================================
+parameters            custom properties of the run, of the step's execution
+metrics               declared properties of the step's type, always DOUBLE
+bookkeeping           declared properties; of steps, those that begin with ``metastore_``
+====================  =====================================================================
+"""
+
+from __future__ import annotations
+
+from metastore.model import PropertyKind
+
+__all__ = [
+    "ARTIFACT_TYPE",
+    "ERROR",
+    "FINISHED",
+    "HOST",
+    "PIPELINE_TYPE",
+    "PROCESS",
+    "PROCESS_START",
+    "RESERVED",
+    "RUN_PROPERTIES",
+    "RUN_TYPE",
+    "STATE",
+    "STEP",
+    "STEP_PROPERTIES",
+]
+
+PIPELINE_TYPE = "metastore.Pipeline"
+RUN_TYPE = "metastore.Run"
+ARTIFACT_TYPE = "Artifact"
+"""The type of artifacts that are recorded without one."""
+
+RESERVED = "metastore_"
+"""Metrics cannot begin like this."""
+
+STATE = "state"
+"""Of a run: the name of an `ExecutionState`."""
+STEP = "metastore_step"
+"""The step's name."""
+ERROR = "metastore_error"
+"""Why it failed: the exception's class and text."""
+HOST = "metastore_host"
+PROCESS = "metastore_process"
+"""The process id on that host."""
+PROCESS_START = "metastore_process_start"
+"""When that process started, in milliseconds since the epoch: process ids are used again."""
+FINISHED = "metastore_finished"
+"""When it ended, in milliseconds since the epoch; the create time is when it began."""
+
+_BOOKKEEPING = {
+    ERROR: PropertyKind.STRING,
+    HOST: PropertyKind.STRING,
+    PROCESS: PropertyKind.INT,
+    PROCESS_START: PropertyKind.INT,
+    FINISHED: PropertyKind.INT,
+}
+RUN_PROPERTIES = {STATE: PropertyKind.STRING, **_BOOKKEEPING}
+STEP_PROPERTIES = {STEP: PropertyKind.STRING, **_BOOKKEEPING}

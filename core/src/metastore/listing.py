@@ -1,0 +1,103 @@
+"""Lists that page lazily: what `Store` returns where a store may hold more than memory does."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar, overload
+
+from metastore.base import BaseMetadataStore, cursor_of
+from metastore.model import AnyNode
+from metastore.query import NodeQuery
+
+__all__ = ["Listing"]
+
+T = TypeVar("T")
+
+
+class Listing(Sequence[T]):
+    """A sequence over the answer to a query, read page by page when it is asked for.
+
+    `len` counts in the backend; a negative index asks in reverse; iterating reads a page at a
+    time and keeps none.  What others write in between may or may not be seen.
+    """
+
+    PAGE = 500
+
+    def __init__(
+        self,
+        backend: BaseMetadataStore,
+        query: NodeQuery,
+        wrap: Callable[[Sequence[Any]], Sequence[T]],
+    ) -> None:
+        self._backend = backend
+        self._query = query
+        self._wrap = wrap
+
+    def __iter__(self) -> Iterator[T]:
+        return self._from(self._query)
+
+    def _from(self, query: NodeQuery) -> Iterator[T]:
+        for page in self._pages(query):
+            yield from self._wrap(page)
+
+    def _pages(self, query: NodeQuery) -> Iterator[Sequence[AnyNode]]:
+        left = query.limit
+        while left is None or left > 0:
+            size = self.PAGE if left is None else min(self.PAGE, left)
+            page = self._backend.read_nodes(replace(query, limit=size))
+            if page:
+                yield page
+            if len(page) < size:
+                return
+            query = replace(query, after=cursor_of(page[-1], query.order_by))
+            left = None if left is None else left - size
+
+    def __len__(self) -> int:
+        count = self._backend.count(self._query)
+        return count if self._query.limit is None else min(count, self._query.limit)
+
+    def __bool__(self) -> bool:
+        return bool(self._take(self._query, 1))
+
+    def _take(self, query: NodeQuery, size: int) -> list[AnyNode]:
+        limit = size if query.limit is None else min(size, query.limit)
+        return list(itertools.chain(*self._pages(replace(query, limit=limit))))
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        if isinstance(index, slice):
+            return self._slice(index)
+        node = self._node(index)
+        if node is None:
+            raise IndexError(f"the list has no item {index}")
+        return self._wrap([node])[0]
+
+    def _node(self, index: int) -> AnyNode | None:
+        if index < 0:
+            if self._query.limit is not None:
+                # The end of a limited list is not the end of the store.
+                index += len(self)
+                return None if index < 0 else self._node(index)
+            backwards = replace(self._query, descending=not self._query.descending)
+            found = self._take(backwards, -index)
+            return found[-1] if len(found) == -index else None
+        found = self._take(self._query, index + 1)
+        return found[-1] if len(found) == index + 1 else None
+
+    def _slice(self, index: slice) -> list[T]:
+        start, stop, step = index.indices(len(self))
+        if step > 0:
+            return list(itertools.islice(iter(self), start, max(start, stop), step))
+        return [*iter(self)][index]
+
+    def __repr__(self) -> str:
+        shown = self._wrap(self._take(self._query, 4))
+        lines = [repr(each) for each in shown[:3]]
+        if len(shown) > 3:
+            lines.append(f"... {len(self)} in all")
+        return "[" + ",\n ".join(lines) + "]"

@@ -1,0 +1,90 @@
+"""Pipelines, runs and steps, read from whatever convention a store follows.
+
+ML Metadata has contexts and executions, no runs; which context is a run, and what its steps are
+called, is a convention of the program that wrote the store.  Each convention is one small class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from metastore.base import BaseMetadataStore
+from metastore.model import Context, Execution, NodeKind
+from metastore.pipelines._cmf import CMF
+from metastore.pipelines._convention import Convention
+from metastore.pipelines._ours import Ours
+from metastore.pipelines._records import RunRecord, StepRecord
+from metastore.pipelines._tfx import TFXComponentRuns, TFXNodes
+from metastore.query import NodeQuery
+
+__all__ = [
+    "CONVENTIONS",
+    "Convention",
+    "RunRecord",
+    "StepRecord",
+    "convention_of",
+    "describe_runs",
+    "pipelines_query",
+    "runs_of",
+    "runs_query",
+    "step_names",
+    "steps_of",
+]
+
+CONVENTIONS: tuple[Convention, ...] = (Ours(), TFXNodes(), TFXComponentRuns(), CMF())
+"""The conventions that are recognised."""
+
+
+def _type_names(which: str) -> list[str]:
+    return list(dict.fromkeys(name for each in CONVENTIONS for name in getattr(each, which)))
+
+
+def pipelines_query() -> NodeQuery:
+    """All contexts that are pipelines."""
+    return NodeQuery(NodeKind.CONTEXT, type_names=_type_names("PIPELINE_TYPES"))
+
+
+def runs_query() -> NodeQuery:
+    """All contexts that are runs."""
+    return NodeQuery(NodeKind.CONTEXT, type_names=_type_names("RUN_TYPES"))
+
+
+def convention_of(context: Context) -> Convention | None:
+    """The convention by which the context is a run."""
+    return next((each for each in CONVENTIONS if context.type in each.RUN_TYPES), None)
+
+
+def runs_of(backend: BaseMetadataStore, pipeline: Context) -> NodeQuery:
+    """The contexts that are runs of a pipeline."""
+    for convention in CONVENTIONS:
+        if pipeline.type in convention.PIPELINE_TYPES:
+            return convention.runs_of(backend, pipeline)
+    return NodeQuery(NodeKind.CONTEXT, ids=[])
+
+
+def describe_runs(backend: BaseMetadataStore, contexts: Sequence[Context]) -> list[RunRecord]:
+    """A page of runs, in the order of the contexts; contexts that are no runs are left out."""
+    described: dict[int, RunRecord] = {}
+    for convention in CONVENTIONS:
+        mine = [each for each in contexts if convention_of(each) is convention]
+        if mine:
+            for run in convention.describe_runs(backend, mine):
+                described[run.context.id] = run
+    return [described[each.id] for each in contexts if each.id in described]
+
+
+def steps_of(backend: BaseMetadataStore, run: Context) -> list[StepRecord]:
+    """The steps of a run, by id."""
+    convention = convention_of(run)
+    return [] if convention is None else convention.steps(backend, run)
+
+
+def step_names(backend: BaseMetadataStore, executions: Iterable[Execution]) -> dict[int, str]:
+    """What executions are called as steps, by id; those that are no steps are left out."""
+    names: dict[int, str] = {}
+    left = list(executions)
+    for convention in CONVENTIONS:
+        if left:
+            names |= convention.step_names(backend, left)
+            left = [each for each in left if each.id not in names]
+    return names

@@ -1,0 +1,109 @@
+"""The convention that `metastore.recording` writes; see `metastore.layout`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from metastore import layout
+from metastore.base import BaseMetadataStore
+from metastore.model import Context, Execution, ExecutionState, LinkKind, NodeKind, Value
+from metastore.pipelines._convention import Convention
+from metastore.pipelines._records import RunRecord, StepRecord, has_ended
+from metastore.query import LinkQuery, NodeQuery
+
+__all__ = ["Ours"]
+
+
+class Ours(Convention):
+    """Runs that were recorded with ``store.run``."""
+
+    NAME = "metastore"
+    PIPELINE_TYPES = (layout.PIPELINE_TYPE,)
+    RUN_TYPES = (layout.RUN_TYPE,)
+
+    def runs_of(self, backend: BaseMetadataStore, pipeline: Context) -> NodeQuery:
+        """The pipeline's child contexts."""
+        return NodeQuery(
+            NodeKind.CONTEXT, type_names=list(self.RUN_TYPES), children_of=[pipeline.id]
+        )
+
+    def describe_runs(
+        self, backend: BaseMetadataStore, contexts: Sequence[Context]
+    ) -> list[RunRecord]:
+        """State and times stand in the run's own properties."""
+        links = backend.read_links(
+            LinkQuery(LinkKind.PARENT, context_ids=[each.id for each in contexts])
+        )
+        parents = backend.read_nodes(
+            NodeQuery(
+                NodeKind.CONTEXT,
+                ids=sorted({link.other_id for link in links}),
+                type_names=list(self.PIPELINE_TYPES),
+            )
+        )
+        names = {node.id: node.name for node in parents}
+        pipelines = {
+            link.context_id: names[link.other_id] for link in links if link.other_id in names
+        }
+        return [self._run(each, pipelines.get(each.id)) for each in contexts]
+
+    def _run(self, context: Context, pipeline: str | None) -> RunRecord:
+        properties = context.properties
+        word = properties.get(layout.STATE)
+        known = isinstance(word, str) and word in ExecutionState.__members__
+        state = ExecutionState[str(word)] if known else ExecutionState.UNKNOWN
+        return RunRecord(
+            context.name or "",
+            context,
+            self.NAME,
+            pipeline,
+            state,
+            error=_text(properties, layout.ERROR),
+            parameters=context.custom_properties,
+            started_ms=context.create_time_ms,
+            finished_ms=_finished(properties, state, context.update_time_ms),
+        )
+
+    def steps(self, backend: BaseMetadataStore, run: Context) -> list[StepRecord]:
+        """The executions that are associated with the run."""
+        executions = backend.read_nodes(NodeQuery(NodeKind.EXECUTION, context_ids=[run.id]))
+        return [self._step(each) for each in executions if isinstance(each, Execution)]
+
+    def _step(self, execution: Execution) -> StepRecord:
+        properties = execution.properties
+        state = execution.state or ExecutionState.UNKNOWN
+        return StepRecord(
+            _text(properties, layout.STEP) or execution.type,
+            execution,
+            state,
+            error=_text(properties, layout.ERROR),
+            parameters=execution.custom_properties,
+            metrics={
+                name: value
+                for name, value in properties.items()
+                if isinstance(value, float) and not name.startswith(layout.RESERVED)
+            },
+            started_ms=execution.create_time_ms,
+            finished_ms=_finished(properties, state, execution.update_time_ms),
+        )
+
+    def step_names(
+        self, backend: BaseMetadataStore, executions: Sequence[Execution]
+    ) -> dict[int, str]:
+        """By a property of their own."""
+        names = ((each.id, _text(each.properties, layout.STEP)) for each in executions)
+        return {id: name for id, name in names if name}
+
+
+def _text(properties: Mapping[str, Value], key: str) -> str | None:
+    value = properties.get(key)
+    return value if isinstance(value, str) else None
+
+
+def _finished(
+    properties: Mapping[str, Value], state: ExecutionState, update_time_ms: int
+) -> int | None:
+    value = properties.get(layout.FINISHED)
+    if isinstance(value, int):
+        return value
+    return update_time_ms if has_ended(state) else None

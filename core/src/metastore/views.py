@@ -1,0 +1,552 @@
+"""What `Store` returns: nodes, pipelines, runs and steps that can be asked further.
+
+A view holds what was read and the backend to ask more of; it never changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any, Generic, TypeVar, cast
+
+from metastore import lineage, pipelines
+from metastore.base import BaseMetadataStore
+from metastore.errors import NotFoundError, Offender
+from metastore.lineage import Lineage
+from metastore.listing import Listing
+from metastore.model import (
+    Artifact,
+    ArtifactState,
+    Context,
+    Event,
+    Execution,
+    ExecutionState,
+    Node,
+    NodeKind,
+    Value,
+    time_of,
+)
+from metastore.pipelines import RunRecord, StepRecord
+from metastore.query import EventQuery, NodeQuery
+
+__all__ = [
+    "ArtifactView",
+    "ContextView",
+    "ExecutionView",
+    "Pipeline",
+    "Ports",
+    "Run",
+    "Step",
+    "Steps",
+    "trace",
+    "views_of",
+]
+
+N = TypeVar("N", bound=Node)
+
+
+class _NodeView(Generic[N]):
+    """What the views of the three kinds have in common."""
+
+    def __init__(self, backend: BaseMetadataStore, node: N) -> None:
+        self._backend = backend
+        self.node = node
+        """The plain record."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other.node == self.node
+
+    def __hash__(self) -> int:
+        return hash(self.node)
+
+    @property
+    def id(self) -> int:
+        """The stored id."""
+        return self.node.id
+
+    @property
+    def type(self) -> str:
+        """The name of its type."""
+        return self.node.type
+
+    @property
+    def name(self) -> str | None:
+        """Its name; unique among the nodes of its type."""
+        return self.node.name
+
+    @property
+    def external_id(self) -> str | None:
+        """What another system calls it; unique among the nodes of its kind."""
+        return self.node.external_id
+
+    @property
+    def properties(self) -> Mapping[str, Value]:
+        """Properties that its type declares."""
+        return self.node.properties
+
+    @property
+    def custom_properties(self) -> Mapping[str, Value]:
+        """Free properties."""
+        return self.node.custom_properties
+
+    @property
+    def create_time(self) -> datetime:
+        """When it was first written (UTC)."""
+        return self.node.create_time
+
+    @property
+    def update_time(self) -> datetime:
+        """When it last changed (UTC)."""
+        return self.node.update_time
+
+
+class ArtifactView(_NodeView[Artifact]):
+    """An artifact, which can be asked where it came from."""
+
+    def __repr__(self) -> str:
+        called = self.name or self.uri
+        return f"<Artifact {self.id} {self.type}{f' {called}' if called else ''}>"
+
+    @property
+    def uri(self) -> str:
+        """Where the data is; empty when that is not known."""
+        return self.node.uri
+
+    @property
+    def state(self) -> ArtifactState | None:
+        """What is known about the data."""
+        return self.node.state
+
+    @property
+    def producer(self) -> ExecutionView | None:
+        """The execution that wrote it; the first one where several did."""
+        return next(iter(self._executions(outputs=True)), None)
+
+    @property
+    def consumers(self) -> Sequence[ExecutionView]:
+        """The executions that read it, in the order of events."""
+        return self._executions(outputs=False)
+
+    def _executions(self, *, outputs: bool) -> list[ExecutionView]:
+        ids = dict.fromkeys(
+            event.execution_id
+            for event in self._backend.read_events(EventQuery(artifact_ids=[self.id]))
+            if (event.type.is_output if outputs else event.type.is_input)
+        )
+        found = self._backend.read_nodes(NodeQuery(NodeKind.EXECUTION, ids=list(ids)))
+        by_id = {node.id: cast("Execution", node) for node in found}
+        return [ExecutionView(self._backend, by_id[id]) for id in ids if id in by_id]
+
+    def lineage(
+        self, *, upstream: bool = True, downstream: bool = False, max_hops: int | None = None
+    ) -> Lineage:
+        """What it was made from, or what was made from it; see `metastore.lineage.walk`."""
+        return trace(
+            self._backend, [self.id], upstream=upstream, downstream=downstream, max_hops=max_hops
+        )
+
+
+class ExecutionView(_NodeView[Execution]):
+    """An execution, which can be asked what it read and wrote."""
+
+    def __repr__(self) -> str:
+        state = "" if self.state is None else f" {self.state.name}"
+        return f"<Execution {self.id} {self.name or self.type}{state}>"
+
+    @property
+    def state(self) -> ExecutionState | None:
+        """Its last known state."""
+        return self.node.state
+
+    @cached_property
+    def _ports(self) -> tuple[Ports, Ports]:
+        return _ports_of(self._backend, self.id)
+
+    @property
+    def inputs(self) -> Ports:
+        """What it read, by key."""
+        return self._ports[0]
+
+    @property
+    def outputs(self) -> Ports:
+        """What it wrote, by key."""
+        return self._ports[1]
+
+
+class ContextView(_NodeView[Context]):
+    """A context, which can be asked for its members."""
+
+    def __repr__(self) -> str:
+        return f"<Context {self.id} {self.type} {self.name}>"
+
+    @property
+    def artifacts(self) -> Listing[ArtifactView]:
+        """The artifacts that are attributed to it."""
+        return Listing(
+            self._backend,
+            NodeQuery(NodeKind.ARTIFACT, context_ids=[self.id]),
+            lambda nodes: [ArtifactView(self._backend, node) for node in nodes],
+        )
+
+    @property
+    def executions(self) -> Listing[ExecutionView]:
+        """The executions that are associated with it."""
+        return Listing(
+            self._backend,
+            NodeQuery(NodeKind.EXECUTION, context_ids=[self.id]),
+            lambda nodes: [ExecutionView(self._backend, node) for node in nodes],
+        )
+
+    @property
+    def parents(self) -> Listing[ContextView]:
+        """Its parent contexts."""
+        return self._relatives(NodeQuery(NodeKind.CONTEXT, parents_of=[self.id]))
+
+    @property
+    def children(self) -> Listing[ContextView]:
+        """The contexts that it is a parent of."""
+        return self._relatives(NodeQuery(NodeKind.CONTEXT, children_of=[self.id]))
+
+    def _relatives(self, query: NodeQuery) -> Listing[ContextView]:
+        return Listing(
+            self._backend,
+            query,
+            lambda nodes: [ContextView(self._backend, node) for node in nodes],
+        )
+
+
+class Ports(Mapping[str, ArtifactView]):
+    """The inputs or outputs of an execution, by key; a key may have several artifacts."""
+
+    def __init__(self, ports: Mapping[str, tuple[ArtifactView, ...]]) -> None:
+        self._ports = ports
+
+    def __getitem__(self, key: str) -> ArtifactView:
+        """The first artifact of the key."""
+        if key not in self._ports:
+            known = ", ".join(map(repr, self._ports)) or "none"
+            raise NotFoundError(f"there is no {key!r} here", hint=f"keys: {known}")
+        return self._ports[key][0]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._ports
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ports)
+
+    def __len__(self) -> int:
+        return len(self._ports)
+
+    def all(self, key: str) -> tuple[ArtifactView, ...]:
+        """All artifacts of the key, in the order of their index."""
+        self[key]
+        return self._ports[key]
+
+    def __repr__(self) -> str:
+        return f"{{{', '.join(f'{key!r}: {list(found)}' for key, found in self._ports.items())}}}"
+
+
+def _ports_of(backend: BaseMetadataStore, execution: int) -> tuple[Ports, Ports]:
+    events = backend.read_events(EventQuery(execution_ids=[execution]))
+    ids = sorted({event.artifact_id for event in events})
+    nodes = {
+        node.id: cast("Artifact", node)
+        for node in backend.read_nodes(NodeQuery(NodeKind.ARTIFACT, ids=ids))
+    }
+    inputs: dict[str, list[tuple[int, ArtifactView]]] = {}
+    outputs: dict[str, list[tuple[int, ArtifactView]]] = {}
+    for event in events:
+        side = outputs if event.type.is_output else inputs if event.type.is_input else None
+        # A damaged store may name an artifact that is gone.
+        if side is None or event.artifact_id not in nodes:
+            continue
+        view = ArtifactView(backend, nodes[event.artifact_id])
+        for key, index in _keys(event):
+            side.setdefault(key, []).append((index, view))
+    return Ports(_sorted(inputs)), Ports(_sorted(outputs))
+
+
+def _sorted(ports: dict[str, list[tuple[int, ArtifactView]]]) -> dict[str, tuple[ArtifactView, ...]]:
+    return {
+        key: tuple(view for _, view in sorted(found, key=lambda each: each[0]))
+        for key, found in ports.items()
+    }
+
+
+def _keys(event: Event) -> list[tuple[str, int]]:
+    """The keys and indexes of a path: TFX writes one event for an artifact in several places."""
+    keys: list[tuple[str, int]] = []
+    for step in event.path:
+        if isinstance(step, str):
+            keys.append((step, 0))
+        elif keys:
+            keys[-1] = (keys[-1][0], step)
+    return keys or [("", 0)]
+
+
+class Step:
+    """A step of a run."""
+
+    def __init__(self, backend: BaseMetadataStore, record: StepRecord) -> None:
+        self._backend = backend
+        self.record = record
+        """The plain record."""
+
+    def __repr__(self) -> str:
+        return f"<Step {self.name!r} {self.state.name}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Step) and other.record == self.record
+
+    def __hash__(self) -> int:
+        return hash(self.record.execution)
+
+    @property
+    def id(self) -> int:
+        """The id of its execution."""
+        return self.record.execution.id
+
+    @property
+    def name(self) -> str:
+        """What it is called in its run."""
+        return self.record.name
+
+    @property
+    def state(self) -> ExecutionState:
+        """How far it came."""
+        return self.record.state
+
+    @property
+    def reason(self) -> str | None:
+        """Why the state is not what the execution itself says."""
+        return self.record.reason
+
+    @property
+    def error(self) -> str | None:
+        """Why it failed, where that was recorded."""
+        return self.record.error
+
+    @property
+    def parameters(self) -> Mapping[str, Value]:
+        """What it was told."""
+        return self.record.parameters or {}
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Numbers that it found out."""
+        return self.record.metrics or {}
+
+    @property
+    def start_time(self) -> datetime | None:
+        """When it began (UTC); None where the store does not say."""
+        return _time(self.record.started_ms)
+
+    @property
+    def end_time(self) -> datetime | None:
+        """When it ended (UTC); None while it has not, or where the store does not say."""
+        return _time(self.record.finished_ms)
+
+    @property
+    def duration(self) -> timedelta | None:
+        """From start to end."""
+        return _duration(self.record)
+
+    @property
+    def execution(self) -> ExecutionView:
+        """The execution behind it."""
+        return ExecutionView(self._backend, self.record.execution)
+
+    @cached_property
+    def _ports(self) -> tuple[Ports, Ports]:
+        return _ports_of(self._backend, self.id)
+
+    @property
+    def inputs(self) -> Ports:
+        """What it read, by key."""
+        return self._ports[0]
+
+    @property
+    def outputs(self) -> Ports:
+        """What it wrote, by key."""
+        return self._ports[1]
+
+
+class Steps(Sequence[Step]):
+    """The steps of a run, in the order in which they began; by position or by name."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self._steps = tuple(steps)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __getitem__(self, which: Any) -> Any:
+        """By position; or, by name, the last try of the step that is called so."""
+        if not isinstance(which, str):
+            return self._steps[which]
+        for step in reversed(self._steps):
+            if step.name == which:
+                return step
+        known = ", ".join(dict.fromkeys(repr(step.name) for step in self._steps)) or "none"
+        raise NotFoundError(
+            f"the run has no step {which!r}",
+            hint=f"its steps: {known}",
+            offender=Offender("step", name=which),
+        )
+
+    def __repr__(self) -> str:
+        return repr(list(self._steps))
+
+
+class Run:
+    """A run of a pipeline."""
+
+    def __init__(self, backend: BaseMetadataStore, record: RunRecord) -> None:
+        self._backend = backend
+        self.record = record
+        """The plain record."""
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id} {self.name!r} {self.state.name}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Run) and other.record == self.record
+
+    def __hash__(self) -> int:
+        return hash(self.record.context)
+
+    @property
+    def id(self) -> int:
+        """The id of its context."""
+        return self.record.context.id
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.record.name
+
+    @property
+    def pipeline(self) -> str | None:
+        """The name of its pipeline, where the store says."""
+        return self.record.pipeline
+
+    @property
+    def convention(self) -> str:
+        """Whose convention it follows: ``"metastore"``, ``"tfx"`` ..."""
+        return self.record.convention
+
+    @property
+    def state(self) -> ExecutionState:
+        """How far it came."""
+        return self.record.state
+
+    @property
+    def error(self) -> str | None:
+        """Why it failed, where that was recorded."""
+        return self.record.error
+
+    @property
+    def parameters(self) -> Mapping[str, Value]:
+        """What it was told."""
+        return self.record.parameters or {}
+
+    @property
+    def start_time(self) -> datetime | None:
+        """When it began (UTC); None where the store does not say."""
+        return _time(self.record.started_ms)
+
+    @property
+    def end_time(self) -> datetime | None:
+        """When it ended (UTC); None while it has not, or where the store does not say."""
+        return _time(self.record.finished_ms)
+
+    @property
+    def duration(self) -> timedelta | None:
+        """From start to end."""
+        return _duration(self.record)
+
+    @property
+    def context(self) -> ContextView:
+        """The context behind it."""
+        return ContextView(self._backend, self.record.context)
+
+    @cached_property
+    def steps(self) -> Steps:
+        """Its steps, read once."""
+        found = pipelines.steps_of(self._backend, self.record.context)
+        return Steps([Step(self._backend, each) for each in found])
+
+
+class Pipeline:
+    """A pipeline: all runs of one name."""
+
+    def __init__(self, backend: BaseMetadataStore, context: Context) -> None:
+        self._backend = backend
+        self._context = context
+
+    def __repr__(self) -> str:
+        return f"<Pipeline {self.id} {self.name!r}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Pipeline) and other._context == self._context
+
+    def __hash__(self) -> int:
+        return hash(self._context)
+
+    @property
+    def id(self) -> int:
+        """The id of its context."""
+        return self._context.id
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._context.name or ""
+
+    @property
+    def context(self) -> ContextView:
+        """The context behind it."""
+        return ContextView(self._backend, self._context)
+
+    @property
+    def runs(self) -> Listing[Run]:
+        """Its runs, the oldest first."""
+        return runs_listing(self._backend, pipelines.runs_of(self._backend, self._context))
+
+
+def runs_listing(backend: BaseMetadataStore, query: NodeQuery) -> Listing[Run]:
+    """Runs, a page at a time."""
+    return Listing(
+        backend,
+        query,
+        lambda nodes: [Run(backend, each) for each in pipelines.describe_runs(backend, nodes)],
+    )
+
+
+def views_of(backend: BaseMetadataStore, kind: NodeKind) -> Any:
+    """A function from nodes of a kind to their views."""
+    view = {
+        NodeKind.ARTIFACT: ArtifactView,
+        NodeKind.EXECUTION: ExecutionView,
+        NodeKind.CONTEXT: ContextView,
+    }[kind]
+    return lambda nodes: [view(backend, node) for node in nodes]
+
+
+def trace(backend: BaseMetadataStore, artifacts: Sequence[int], **options: Any) -> Lineage:
+    """`metastore.lineage.walk`, its executions called what they are called as steps."""
+    found = lineage.walk(backend, artifacts, **options)
+    names = pipelines.step_names(backend, list(found.executions.values()))
+    return replace(found, steps=names)
+
+
+def _time(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else time_of(milliseconds)
+
+
+def _duration(record: StepRecord | RunRecord) -> timedelta | None:
+    if record.started_ms is None or record.finished_ms is None:
+        return None
+    return timedelta(milliseconds=record.finished_ms - record.started_ms)
