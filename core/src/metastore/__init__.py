@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from metastore.changes import Changes as Changes
     from metastore.changes import Questions as Questions
     from metastore.config._connect import connect as connect
-    from metastore.plugins._config import FlavorConfig as FlavorConfig
-    from metastore.plugins._config import StoreURL as StoreURL
     from metastore.errors import AlreadyExistsError as AlreadyExistsError
     from metastore.errors import BusyError as BusyError
     from metastore.errors import CapabilityError as CapabilityError
@@ -73,6 +71,8 @@ if TYPE_CHECKING:
     from metastore.model import Proto as Proto
     from metastore.model import Type as Type
     from metastore.model import TypeKey as TypeKey
+    from metastore.plugins._config import FlavorConfig as FlavorConfig
+    from metastore.plugins._config import StoreURL as StoreURL
     from metastore.plugins._finder import FoundFlavor as FoundFlavor
     from metastore.plugins._finder import find_flavors as find_flavors
     from metastore.plugins._flavor import INTERFACE_VERSION as INTERFACE_VERSION
@@ -113,7 +113,7 @@ _HOMES = {
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 
-__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = sorted(_HOME)  # noqa: PLE0605 - it is a list, and cannot differ from the table
 
 
 def __getattr__(name: str) -> object:

@@ -201,9 +201,7 @@ def _nodes(
     backend: BaseMetadataStore, kind: NodeKind, ids: set[int]
 ) -> Iterator[Artifact | Execution]:
     for some in _batches(ids):
-        yield from cast(
-            "list[Artifact | Execution]", backend.read_nodes(NodeQuery(kind, ids=some))
-        )
+        yield from cast("list[Artifact | Execution]", backend.read_nodes(NodeQuery(kind, ids=some)))
 
 
 def _batches(ids: set[int]) -> Iterator[list[int]]:

@@ -270,9 +270,7 @@ class Tables(Transaction):
         uris, ids = _set(query.uris), _set(query.ids)
         for linked in self._linked(query):
             ids = linked if ids is None else ids & linked
-        for node in (
-            nodes.values() if ids is None else (nodes[id] for id in ids if id in nodes)
-        ):
+        for node in nodes.values() if ids is None else (nodes[id] for id in ids if id in nodes):
             if (
                 (wanted is None or node.type_id in wanted)
                 and (names is None or node.name in names)
@@ -283,9 +281,7 @@ class Tables(Transaction):
 
     def _linked(self, query: NodeQuery) -> Iterator[set[int]]:
         if query.context_ids is not None:
-            kind = (
-                LinkKind.ATTRIBUTION if query.kind is NodeKind.ARTIFACT else LinkKind.ASSOCIATION
-            )
+            kind = LinkKind.ATTRIBUTION if query.kind is NodeKind.ARTIFACT else LinkKind.ASSOCIATION
             wanted = set(query.context_ids)
             yield {other for context, other in self.links[kind] if context in wanted}
         if query.parents_of is not None:

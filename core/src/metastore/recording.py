@@ -17,16 +17,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from metastore import layout
 from metastore.base import BaseMetadataStore
 from metastore.batch import INSERT, Batch, Merge, NodeRef, Ref, Reuse
 from metastore.errors import InvalidError, MetastoreError, Offender
 from metastore.model import (
-    Artifact,
     ArtifactState,
     EventType,
     ExecutionState,
@@ -37,6 +34,9 @@ from metastore.model import (
 )
 from metastore.query import NodeQuery, TypeQuery
 from metastore.values import BadValueError, clean_text, clean_value, kind_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["ArtifactLike", "RecordedArtifact", "RunRecorder", "StepRecorder"]
 
@@ -373,8 +373,8 @@ class StepRecorder(_Recorder):
         type: str | None = None,
         parameters: Mapping[str, Any] | None = None,
     ) -> None:
-        self._offender = Offender("step", name=name if isinstance(name, str) else None)
-        _check_name(name, "step", self._offender)
+        self._offender = Offender("step", name=name)
+        _check_name(name, "step", Offender("step"))
         super().__init__(name)
         self.run = run
         self.type = name if type is None else type
@@ -477,9 +477,7 @@ class StepRecorder(_Recorder):
             property: _clean(value, property, offender)
             for property, value in custom_properties.items()
         }
-        use.recorded = RecordedArtifact(
-            type, use.uri, name, self.run._read, f"step {self.name!r}"
-        )
+        use.recorded = RecordedArtifact(type, use.uri, name, self.run._read, f"step {self.name!r}")
         use.recorded._id = use.id
         self._uses.append(use)
         return use.recorded
@@ -567,7 +565,7 @@ class StepRecorder(_Recorder):
     def _end(self, state: ExecutionState, error: str | None) -> None:
         self._check_running()
         batch = Batch()
-        metrics = {name: PropertyKind.DOUBLE for name in self._metrics}
+        metrics = dict.fromkeys(self._metrics, PropertyKind.DOUBLE)
         if metrics:
             _use_type(batch, NodeKind.EXECUTION, self.type, metrics)
         batch.execution(

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, TypeVar, cast
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from metastore import pipelines
 from metastore.base import BaseMetadataStore
-from metastore.batch import Batch, Merge, WrittenBatch
+from metastore.batch import Batch, Merge, NodeDraft, WrittenBatch
 from metastore.errors import ConflictError, InvalidError, NotFoundError, Offender
 from metastore.listing import Listing
 from metastore.model import AnyNode, Artifact, Context, Execution, NodeKind, Type, TypeKey, Value
@@ -26,6 +24,9 @@ from metastore.views import (
     runs_listing,
     views_of,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Store"]
 
@@ -129,9 +130,7 @@ class Store:
     def find_run(self, which: int | str) -> Run:
         """The run of that id or name; raises `NotFoundError`."""
         query = pipelines.runs_query()
-        query = (
-            _with(query, ids=[which]) if isinstance(which, int) else _with(query, names=[which])
-        )
+        query = _with(query, ids=[which]) if isinstance(which, int) else _with(query, names=[which])
         found = runs_listing(self.backend, _with(query, limit=1))[:1]
         if not found:
             raise NotFoundError(
@@ -214,8 +213,7 @@ class Store:
         return Listing(self.backend, query, views_of(self.backend, NodeKind.CONTEXT))
 
     def _node(self, kind: NodeKind, id: int) -> AnyNode:
-        if not isinstance(id, int) or isinstance(id, bool):
-            raise InvalidError(f"the id of an {kind.label} is an integer")
+        _check_number(id, "an id is an integer from 1", least=1)
         found = self.backend.read_nodes(NodeQuery(kind, ids=[id]))
         if not found:
             raise NotFoundError(
@@ -289,12 +287,12 @@ class Store:
                 expected_update_time_ms=current.node.update_time_ms,
             )
             batch = Batch()
-            add = {
-                NodeKind.ARTIFACT: batch.artifact,
-                NodeKind.EXECUTION: batch.execution,
-                NodeKind.CONTEXT: batch.context,
-            }[kind]
-            add(mode=mode, **{"custom_properties" if custom else "properties": given})
+            draft = NodeDraft(None, mode=mode)
+            if custom:
+                draft.custom_properties = given
+            else:
+                draft.properties = given
+            batch.add(kind, draft)
             try:
                 self.backend.write(batch)
             except ConflictError:
@@ -324,9 +322,14 @@ def _with(query: NodeQuery, **changes: Any) -> NodeQuery:
 
 
 def _limit(limit: int | None) -> int | None:
-    if limit is not None and (not isinstance(limit, int) or limit < 0):
-        raise InvalidError("a limit is a number from 0", hint="leave it out for all")
+    if limit is not None:
+        _check_number(limit, "a limit is an integer from 0", least=0)
     return limit
+
+
+def _check_number(number: object, rule: str, *, least: int) -> None:
+    if not isinstance(number, int) or isinstance(number, bool) or number < least:
+        raise InvalidError(rule)
 
 
 def _query(
@@ -343,7 +346,7 @@ def _query(
     if field not in {each.value for each in OrderBy}:
         raise InvalidError(
             f"nodes cannot be ordered by {field!r}",
-            hint="order by id, create_time or update_time, with a minus in front for the last first",
+            hint="order by id, create_time or update_time; with a minus in front, the last first",
         )
     return NodeQuery(
         kind,

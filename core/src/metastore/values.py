@@ -163,10 +163,7 @@ def _clean_json(value: Any, depth: int) -> JSONValue:
     if isinstance(value, str):
         return clean_text(value)
     if isinstance(value, Mapping):
-        return {
-            clean_text(key): _clean_json(item, depth + 3)
-            for key, item in _text_keys(value)
-        }
+        return {clean_text(key): _clean_json(item, depth + 3) for key, item in _text_keys(value)}
     if isinstance(value, list | tuple):
         return [_clean_json(item, depth + 2) for item in value]
     if isinstance(value, numbers.Real):

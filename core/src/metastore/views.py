@@ -268,7 +268,9 @@ def _ports_of(backend: BaseMetadataStore, execution: int) -> tuple[Ports, Ports]
     return Ports(_sorted(inputs)), Ports(_sorted(outputs))
 
 
-def _sorted(ports: dict[str, list[tuple[int, ArtifactView]]]) -> dict[str, tuple[ArtifactView, ...]]:
+def _sorted(
+    ports: dict[str, list[tuple[int, ArtifactView]]],
+) -> dict[str, tuple[ArtifactView, ...]]:
     return {
         key: tuple(view for _, view in sorted(found, key=lambda each: each[0]))
         for key, found in ports.items()

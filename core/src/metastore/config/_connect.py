@@ -19,9 +19,7 @@ DEFAULT_STORE_URL = "sqlite:///{user_data}/metastore.db"
 """Where runs go when nothing else is said; the only place in core that names a flavor."""
 
 
-def connect(
-    url: str | None = None, *, mode: OpenMode = "rw", create: bool | None = None
-) -> Store:
+def connect(url: str | None = None, *, mode: OpenMode = "rw", create: bool | None = None) -> Store:
     """Open a store.
 
     Parameters

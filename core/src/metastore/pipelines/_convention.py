@@ -81,7 +81,11 @@ def contexts_of_executions(
 
 
 def run_of_steps(
-    convention: Convention, context: Context, name: str, pipeline: str | None, steps: list[StepRecord]
+    convention: Convention,
+    context: Context,
+    name: str,
+    pipeline: str | None,
+    steps: list[StepRecord],
 ) -> RunRecord:
     """A run that has no state and no times of its own: both are those of its steps."""
     state = state_of_run(steps)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 from metastore.base import BaseMetadataStore
 from metastore.model import Context, Execution, ExecutionState, LinkKind, NodeKind, Value
@@ -105,9 +104,7 @@ class TFXNodes(_TFX):
         ids = [each.id for each in contexts]
         steps = self._steps(backend, ids)
         pipelines = self._parents(backend, ids)
-        orphans = {
-            step.execution.id: id for id in ids if id not in pipelines for step in steps[id]
-        }
+        orphans = {step.execution.id: id for id in ids if id not in pipelines for step in steps[id]}
         if orphans:
             shared = contexts_of_executions(backend, orphans, self.PIPELINE_TYPES)
             for execution, found in shared.items():
@@ -154,7 +151,9 @@ class TFXNodes(_TFX):
             nodes = [each.name or "" for each in found if each.type == "node"]
             prefixes = [f"{each.name}." for each in found if each.type == "pipeline"]
             for node in nodes:
-                prefix = max((each for each in prefixes if node.startswith(each)), key=len, default="")
+                prefix = max(
+                    (each for each in prefixes if node.startswith(each)), key=len, default=""
+                )
                 names[id] = node[len(prefix) :]
         return names
 
@@ -201,7 +200,9 @@ def _step(execution: Execution, name: str | None) -> StepRecord:
         parameters=parameters,
         metrics={},
         started_ms=started,
-        finished_ms=execution.update_time_ms if started and has_ended(state) and not reason else None,
+        finished_ms=execution.update_time_ms
+        if started and has_ended(state) and not reason
+        else None,
     )
 
 
@@ -210,10 +211,10 @@ def _error(execution: Execution) -> str | None:
     if not isinstance(result, str):
         return None
     try:
-        message = json.loads(result).get("resultMessage")
+        message: object = json.loads(result).get("resultMessage")
     except (ValueError, AttributeError, RecursionError):
         return result
-    return cast("str", message) if isinstance(message, str) and message else None
+    return message if isinstance(message, str) and message else None
 
 
 def _either(execution: Execution, key: str) -> str | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from typing_extensions import Self
 
 from metastore.errors import InvalidError, Offender
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["FlavorConfig", "StoreURL"]
 

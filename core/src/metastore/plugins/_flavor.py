@@ -45,7 +45,7 @@ class Flavor:
         """Import the config class."""
         from metastore.plugins._config import FlavorConfig
 
-        return self._load(self.config, FlavorConfig)
+        return self._load(self.config, FlavorConfig)  # type: ignore[no-any-return]
 
     def load_store_class(self) -> type[BaseMetadataStore]:
         """Import the store class, and with it the driver."""

@@ -62,8 +62,10 @@ def _load(found: FoundFlavor) -> Flavor:
     if flavor.name != found.name:
         raise _broken(found, f"its descriptor calls it {flavor.name!r}")
     if flavor.interface_version != INTERFACE_VERSION:
-        side = "metastore-core" if flavor.interface_version > INTERFACE_VERSION else (
-            found.distribution
+        side = (
+            "metastore-core"
+            if flavor.interface_version > INTERFACE_VERSION
+            else (found.distribution)
         )
         raise FlavorError(
             f"the flavor {found.name!r} of {found.distribution} {found.version} is for interface "

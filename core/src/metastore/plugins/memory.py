@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from metastore.base import Capabilities
-from metastore.plugins._config import FlavorConfig, StoreURL
 from metastore.errors import InvalidError, Offender
+from metastore.plugins._config import FlavorConfig, StoreURL
 from metastore.plugins._flavor import Flavor
 from metastore.plugins._hooks import hookimpl
 

@@ -158,9 +158,7 @@ def plan_parents(
     changes.links[LinkKind.PARENT] = links
 
 
-def _refuse_cycles(
-    links: list[tuple[Target, Target]], parents: dict[Target, list[Target]]
-) -> None:
+def _refuse_cycles(links: list[tuple[Target, Target]], parents: dict[Target, list[Target]]) -> None:
     """Raise for the first new link that lies on a cycle; each context is visited once.
 
     A depth-first walk upwards: a link that leads back to a context on the current path closes a

@@ -215,9 +215,7 @@ class NodePlanner:
             offender=offender,
         )
 
-    def _insert(
-        self, index: int, draft: NodeDraft, inserts: list[NodeInsert], now: int
-    ) -> Target:
+    def _insert(self, index: int, draft: NodeDraft, inserts: list[NodeInsert], now: int) -> Target:
         declared = self._type(index, draft)
         content = self._content(index, draft, declared)
         name, external_id = content.name, content.external_id
@@ -446,9 +444,7 @@ class NodePlanner:
                 offender=offender,
             )
 
-    def _claim_name(
-        self, type: Target, name: str, owner: Target, offender: Offender
-    ) -> None:
+    def _claim_name(self, type: Target, name: str, owner: Target, offender: Offender) -> None:
         self._refuse_released((type, name), owner, offender)
         if self._names.setdefault((type, name), owner) != owner:
             raise AlreadyExistsError(

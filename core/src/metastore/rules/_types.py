@@ -269,9 +269,7 @@ def _clean(draft: TypeDraft, index: int) -> TypeDraft:
     )
 
 
-def _clean_properties(
-    properties: Any, offender: Offender
-) -> dict[str, PropertyKind]:
+def _clean_properties(properties: Any, offender: Offender) -> dict[str, PropertyKind]:
     if not isinstance(properties, Mapping):
         raise InvalidError(
             f"the properties of {offender} are no mapping",

@@ -21,7 +21,7 @@ from sqlalchemy import ColumnElement, Table, func
 from metastore.model import JSONValue, PropertyKind, Proto, Value
 from metastore.values import kind_of
 
-__all__ = ["columns_of", "decode", "decode_mixed", "property_rows", "value_columns"]
+__all__ = ["decode", "decode_mixed", "property_rows", "value_columns"]
 
 _STRUCT = "mlmd-struct::"
 _LITERAL = b"text"
@@ -118,13 +118,6 @@ def value_columns(table: Table, *, mixed: bool) -> Sequence[ColumnElement[Any]]:
         columns.proto_value,
         columns.byte_value,
     )
-
-
-def columns_of(table: Table, columns: Sequence[str]) -> dict[str, Any]:
-    """A row of placeholders for an insert that fills these value columns."""
-    owner = table.c[0]
-    names = (owner.name, "name", "is_custom_property", *columns)
-    return {name: None for name in names}
 
 
 def decode_mixed(value: Any, rest: Any) -> Value | None:

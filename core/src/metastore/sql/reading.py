@@ -67,7 +67,9 @@ class _Lists:
         self,
         name: str,
         values: Collection[Any] | None,
-        condition: Callable[[Callable[[ColumnElement[Any]], ColumnElement[bool]]], ColumnElement[bool]],
+        condition: Callable[
+            [Callable[[ColumnElement[Any]], ColumnElement[bool]]], ColumnElement[bool]
+        ],
     ) -> None:
         """Narrow by `values`, unless they are None.
 
@@ -91,7 +93,9 @@ def read_all_types(session: Session) -> list[Type]:
     """Every type of every kind."""
     database = session.database
     schema = database.schema
-    types = database.statement("all types", lambda: _type_select(database).order_by(schema.type.c.id))
+    types = database.statement(
+        "all types", lambda: _type_select(database).order_by(schema.type.c.id)
+    )
     return _types(session, session.rows(types))
 
 
@@ -146,26 +150,26 @@ def _types(session: Session, rows: Iterable[tuple[Any, ...]]) -> list[Type]:
     for type_id, name, data_type in session.rows(
         database.statement(
             ("type properties", shape),
-            lambda: select(declared.type_id, declared.name, declared.data_type)
-            .where(database.in_list(declared.type_id, "ids", shape))
-            .order_by(declared.type_id, declared.name),
+            lambda: (
+                select(declared.type_id, declared.name, declared.data_type)
+                .where(database.in_list(declared.type_id, "ids", shape))
+                .order_by(declared.type_id, declared.name)
+            ),
         ),
         **bound,
     ):
         # A kind that ML Metadata does not have (0, or NULL in a damaged store) is left out.
         if data_type in _PROPERTY_KINDS:
             properties[type_id][name] = _PROPERTY_KINDS[data_type]
-    bases: dict[int, str] = {}
-    for type_id, base in session.rows(
-        database.statement(
-            ("base types", shape),
-            lambda: select(parent.type_id, schema.type.c.name)
+    base_types = database.statement(
+        ("base types", shape),
+        lambda: (
+            select(parent.type_id, schema.type.c.name)
             .join_from(schema.parent_type, schema.type, schema.type.c.id == parent.parent_type_id)
-            .where(database.in_list(parent.type_id, "ids", shape)),
+            .where(database.in_list(parent.type_id, "ids", shape))
         ),
-        **bound,
-    ):
-        bases[type_id] = base
+    )
+    bases: dict[int, str] = dict(session.rows(base_types, **bound))
     return [
         Type(
             id,
@@ -320,7 +324,9 @@ def _node_select(
 
 def _behind(keys: Sequence[ColumnElement[Any]], *, descending: bool) -> ColumnElement[bool]:
     """Behind the cursor, in a form that an index on the first key serves."""
-    id, value, last = keys[-1], bindparam("after_value"), bindparam("after_id")
+    value: ColumnElement[Any] = bindparam("after_value")
+    last: ColumnElement[Any] = bindparam("after_id")
+    id = keys[-1]
     if len(keys) == 1:
         return id < last if descending else id > last
     time = keys[0]
@@ -399,11 +405,7 @@ def _nodes(kind: NodeKind, rows: list[tuple[Any, ...]], maps: _Maps) -> list[Any
             continue
         stored = row[7]
         state = (
-            None
-            if stored is None
-            else states[stored]
-            if 0 <= stored < len(states)
-            else states[0]
+            None if stored is None else states[stored] if 0 <= stored < len(states) else states[0]
         )
         if kind is NodeKind.ARTIFACT:
             nodes.append(build(*common, row[8] or "", state))

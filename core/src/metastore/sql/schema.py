@@ -136,7 +136,9 @@ class Schema:
     def state(self, kind: NodeKind) -> Column[int] | None:
         """The column that holds the state; contexts have none."""
         columns = self.nodes[kind].c
-        return columns.get("state") if kind is NodeKind.ARTIFACT else columns.get("last_known_state")
+        return (
+            columns.get("state") if kind is NodeKind.ARTIFACT else columns.get("last_known_state")
+        )
 
     def _table(self, name: str, *columns: Any) -> Table:
         has_id = any(isinstance(each, Column) and each.name == "id" for each in columns)
@@ -196,19 +198,21 @@ class Schema:
         nodes, event = self.nodes, self.event.c
         Index("idx_artifact_uri", nodes[NodeKind.ARTIFACT].c.uri)
         for kind, table in nodes.items():
-            for column in ("create_time_since_epoch", "last_update_time_since_epoch"):
-                Index(f"idx_{kind.label}_{column}", table.c[column])
+            for time in ("create_time_since_epoch", "last_update_time_since_epoch"):
+                Index(f"idx_{kind.label}_{time}", table.c[time])
             Index(f"idx_{kind.label}_external_id", table.c.external_id)
             columns = self.properties[kind].c
             for value in ("int", "double", "string"):
                 column = columns[f"{value}_value"]
-                partial = self._options.partial_index
+                only: dict[str, Any] = {}
+                if self._options.partial_index:
+                    only[self._options.partial_index] = column.is_not(None)
                 Index(
                     f"idx_{kind.label}_property_{value}",
                     columns.name,
                     columns.is_custom_property,
                     column,
-                    **({partial: column.is_not(None)} if partial else {}),
+                    **only,
                 )
         Index("idx_type_external_id", self.type.c.external_id)
         Index("idx_type_name", self.type.c.name)

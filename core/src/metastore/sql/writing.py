@@ -123,15 +123,15 @@ class SQLTransaction(Transaction):
             (*key, *shapes.values()),
             lambda: build(lambda column, name: database.in_list(column, name, shapes[name])),
         )
-        bound = {
-            name: database.bind_list(values, shapes[name]) for name, values in lists.items()
-        }
+        bound = {name: database.bind_list(values, shapes[name]) for name, values in lists.items()}
         return self._session.rows(statement, **bound)
 
     def _existing(self, kind: NodeKind, ids: set[int]) -> set[int]:
         node = self._schema.nodes[kind].c
         rows = self._rows(
-            ("existing", kind), {"ids": ids}, lambda among: select(node.id).where(among(node.id, "ids"))
+            ("existing", kind),
+            {"ids": ids},
+            lambda among: select(node.id).where(among(node.id, "ids")),
         )
         return {id for (id,) in rows}
 
@@ -151,18 +151,22 @@ class SQLTransaction(Transaction):
         rows = self._rows(
             ("external ids", kind),
             {"values": external_ids},
-            lambda among: select(node.external_id, node.id).where(among(node.external_id, "values")),
+            lambda among: select(node.external_id, node.id).where(
+                among(node.external_id, "values")
+            ),
         )
-        return dict(rows)  # type: ignore[arg-type]
+        return {external_id: id for external_id, id in rows}  # noqa: C416 - pairs, for the type checker
 
     def _uris(self, uris: set[tuple[int, str]]) -> dict[tuple[int, str], int]:
         node = self._schema.nodes[NodeKind.ARTIFACT].c
         rows = self._rows(
             ("uris",),
             {"uris": {uri for _, uri in uris}},
-            lambda among: select(node.type_id, node.uri, func.max(node.id))
-            .where(among(node.uri, "uris"))
-            .group_by(node.type_id, node.uri),
+            lambda among: (
+                select(node.type_id, node.uri, func.max(node.id))
+                .where(among(node.uri, "uris"))
+                .group_by(node.type_id, node.uri)
+            ),
         )
         return {(type_id, uri): id for type_id, uri, id in rows if (type_id, uri) in uris}
 
@@ -193,7 +197,8 @@ class SQLTransaction(Transaction):
             up = up.union(above)
             return select(up.c.context_id, up.c.parent_context_id)
 
-        return set(self._rows(("ancestors",), {"contexts": contexts}, build))  # type: ignore[arg-type]
+        rows = self._rows(("ancestors",), {"contexts": contexts}, build)
+        return {(child, parent) for child, parent in rows}
 
     # Changes.
 
@@ -287,9 +292,11 @@ class SQLTransaction(Transaction):
             table = self._schema.type
             self._many(
                 ("type external id",),
-                lambda: update(table)
-                .values(external_id=bindparam("new_external_id"))
-                .where(table.c.id == bindparam("which")),
+                lambda: (
+                    update(table)
+                    .values(external_id=bindparam("new_external_id"))
+                    .where(table.c.id == bindparam("which"))
+                ),
                 external_ids,
             )
 
@@ -330,7 +337,7 @@ class SQLTransaction(Transaction):
         state = self._schema.state(kind)
 
         def build() -> ClauseElement:
-            columns = {
+            columns: dict[str, Any] = {
                 "name": bindparam("new_name"),
                 "external_id": bindparam("new_external_id"),
                 "last_update_time_since_epoch": bindparam("new_time"),
@@ -371,9 +378,7 @@ class SQLTransaction(Transaction):
         table = self._schema.nodes[kind]
         self._many(
             ("free external id", kind),
-            lambda: update(table)
-            .values(external_id=None)
-            .where(table.c.id == bindparam("which")),
+            lambda: update(table).values(external_id=None).where(table.c.id == bindparam("which")),
             [(each.id,) for each in updates],
         )
 

@@ -13,30 +13,32 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from metastore import ClosedError, MetastoreError, OpenMode
-from metastore.sql import Database, Schema, SchemaOptions, Session
 from sqlalchemy import (
     ColumnElement,
-    Integer,
+    CompoundSelect,
     QueuePool,
     String,
     Table,
     bindparam,
+    column,
     func,
     insert,
+    literal,
     select,
+    union_all,
 )
+from sqlalchemy import table as table_clause
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from sqlalchemy.pool import Pool
 
+from metastore import ClosedError, MetastoreError, OpenMode
+from metastore.sql import Database, Schema, SchemaOptions, Session
 from metastore_flavor_sqlite._errors import translate
 from metastore_flavor_sqlite.config import SQLiteConfig
 
 __all__ = ["SQLiteDatabase"]
 
-_SCHEMA = Schema(
-    SchemaOptions(table={"sqlite_autoincrement": True}, partial_index="sqlite_where")
-)
+_SCHEMA = Schema(SchemaOptions(table={"sqlite_autoincrement": True}, partial_index="sqlite_where"))
 _DRIVER_ERRORS = (sqlite3.Error, UnicodeEncodeError, OverflowError)
 
 # Connections of a parent process, kept for ever: closing one in the child could roll back, or
@@ -70,7 +72,7 @@ class SQLiteDatabase(Database):
         # Beyond the five that are kept, connections are opened and closed as threads come and go.
         in_memory = self._path is None
         return QueuePool(
-            self._connect,
+            self._connect,  # type: ignore[arg-type]  # sqlite3 does what SQLAlchemy calls DBAPI
             pool_size=1 if in_memory else 5,
             max_overflow=0 if in_memory else -1,
             reset_on_return=None,
@@ -202,10 +204,8 @@ class SQLiteDatabase(Database):
 
     def _next_ids(self, session: Session) -> dict[str, int]:
         if "next ids" not in session.notes:
-            session.execute(_LAST_IDS)
-            session.notes["next ids"] = {
-                name: (last or 0) + 1 for name, last in session.cursor.fetchall()
-            }
+            last = session.rows(self.statement("last ids", _last_ids))
+            session.notes["next ids"] = {name: id + 1 for name, id in last}
         return session.notes["next ids"]  # type: ignore[no-any-return]
 
     # Lists are one JSON parameter.  SQLite's JSON functions cut text at NUL: such lists go as
@@ -239,12 +239,25 @@ def _has_write_ahead_log(path: Path) -> bool:
         return file.read(20)[19:] == b"\x02"
 
 
-# The sequence never falls, so ids are never used again; the table counts where somebody has
-# tampered with the sequence.
-_LAST_IDS = " UNION ALL ".join(
-    f"SELECT '{table.name}', max("
-    f"coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{table.name}'), 0), "
-    f"coalesce((SELECT max(id) FROM \"{table.name}\"), 0))"
-    for table in _SCHEMA.metadata.sorted_tables
-    if "id" in table.c and isinstance(table.c.id.type, Integer)
-)
+def _last_ids() -> CompoundSelect[Any]:
+    """The highest id that each table ever had.
+
+    The sequence never falls, so ids are never used again; the table itself counts where somebody
+    has tampered with the sequence.
+    """
+    sequence = table_clause("sqlite_sequence", column("name"), column("seq")).c
+    return union_all(
+        *(
+            select(
+                literal(each.name),
+                func.max(
+                    func.coalesce(
+                        select(sequence.seq).where(sequence.name == each.name).scalar_subquery(), 0
+                    ),
+                    func.coalesce(select(func.max(each.c.id)).scalar_subquery(), 0),
+                ),
+            )
+            for each in _SCHEMA.metadata.sorted_tables
+            if "id" in each.c
+        )
+    )

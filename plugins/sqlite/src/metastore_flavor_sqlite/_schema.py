@@ -5,14 +5,14 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING
 
+from sqlalchemy.schema import CreateIndex, CreateTable
+
 from metastore import DamagedStoreError, NotAStoreError, Offender, SchemaVersionError
 from metastore.model import SIMPLE_TYPES
 from metastore.sql import SCHEMA_VERSION
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 if TYPE_CHECKING:
     from metastore.sql import Session
-
     from metastore_flavor_sqlite._database import SQLiteDatabase
 
 __all__ = ["check_schema", "create_schema", "is_empty"]
@@ -43,12 +43,12 @@ def create_schema(database: SQLiteDatabase) -> None:
         # ML Metadata looks for these whenever it opens a store, and writes what is missing.
         rows = [
             (name, None, int(kind), None, None, None, None)
-            for kind, names in reversed(sorted(SIMPLE_TYPES.items()))
+            for kind, names in sorted(SIMPLE_TYPES.items(), reverse=True)
             for name in names
         ]
         database.insert(session, schema.type, rows)
         # Last: a store without it is half made.
-        session.execute(f"INSERT INTO MLMDEnv (schema_version) VALUES ({SCHEMA_VERSION})")
+        session.execute("INSERT INTO MLMDEnv (schema_version) VALUES (?)", (SCHEMA_VERSION,))
 
 
 def check_schema(database: SQLiteDatabase) -> None:
@@ -92,7 +92,7 @@ def check_schema(database: SQLiteDatabase) -> None:
             )
 
 
-def _versions(session: Session, where: str, offender: Offender) -> list[int]:
+def _versions(session: Session, where: str, offender: Offender) -> list[object]:
     try:
         session.execute("SELECT schema_version FROM MLMDEnv")
     except sqlite3.OperationalError as error:
@@ -104,18 +104,16 @@ def _versions(session: Session, where: str, offender: Offender) -> list[int]:
     return [version for (version,) in session.cursor.fetchall()]
 
 
-def _version_error(where: str, version: int, offender: Offender) -> SchemaVersionError:
+def _version_error(where: str, version: object, offender: Offender) -> SchemaVersionError:
     if isinstance(version, int) and version > SCHEMA_VERSION:
         hint = "upgrade metastore-flavor-sqlite"
     else:
-        hint = (
-            "let ml-metadata upgrade a copy of it (enable_upgrade_migration), and open the copy"
-        )
+        hint = "let ml-metadata upgrade a copy of it (enable_upgrade_migration), and open the copy"
     return SchemaVersionError(
         f"{where} has schema version {version}, and this release reads {SCHEMA_VERSION}",
         hint=hint,
         offender=offender,
-        found=version,
+        found=version if isinstance(version, int) else None,
         supported=SCHEMA_VERSION,
     )
 

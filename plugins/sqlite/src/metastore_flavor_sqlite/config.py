@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from metastore import FlavorConfig, InvalidError, Offender, StoreURL
 from pydantic import Field
+
+from metastore import FlavorConfig, InvalidError, Offender, StoreURL
 
 __all__ = ["SQLiteConfig"]
 

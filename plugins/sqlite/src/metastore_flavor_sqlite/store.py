@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from metastore import Capabilities, NotFoundError, Offender, OpenError, OpenMode
 from metastore.sql import SQLMetadataStore
-
 from metastore_flavor_sqlite._database import SQLiteDatabase
 from metastore_flavor_sqlite._schema import check_schema, create_schema, is_empty
 from metastore_flavor_sqlite.config import SQLiteConfig
