@@ -1,0 +1,588 @@
+"""Section 4 of the contract: nodes replaced and merged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from metastore.base import BaseMetadataStore
+from metastore.batch import ALL, Batch, Merge, Outcome, Replace
+from metastore.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError
+from metastore.model import Artifact, ArtifactState, Execution, ExecutionState, NodeKind
+from metastore.testing._base import (
+    ALL_KINDS,
+    ARTIFACT,
+    CONTEXT,
+    DOUBLE,
+    EXECUTION,
+    INT,
+    STRING,
+    STRUCT,
+    UNKNOWN_ID,
+    ContractBase,
+    add,
+    artifact,
+    context,
+    execution,
+    needs,
+    one,
+    prepare,
+    put,
+    read,
+    refuse,
+    update,
+)
+from metastore.testing._contents import exact
+
+MODES = pytest.mark.parametrize("mode", [Replace, Merge])
+
+
+def _full(store: BaseMetadataStore, kind: NodeKind, name: str = "n") -> int:
+    """A stored node that has everything; its id."""
+    fields: dict[str, Any] = {"uri": "old"} if kind is ARTIFACT else {}
+    if kind is not CONTEXT:
+        fields["state"] = ArtifactState.LIVE if kind is ARTIFACT else ExecutionState.RUNNING
+    return put(
+        store,
+        kind,
+        name=name,
+        external_id=f"x-{name}",
+        properties={"a": 1, "b": 2},
+        custom_properties={"c": "three", "d": 4.5},
+        **fields,
+    ).id
+
+
+def _refused(store: BaseMetadataStore, kind: NodeKind, mode: Any, error: Any, **fields: Any) -> None:
+    batch = Batch()
+    getattr(batch, kind.label)(None, mode=mode, **fields)
+    refuse(store, batch, error, kind=kind.label, index=0, id=mode.id)
+
+
+class UpdateContract(ContractBase):
+    """Stored nodes are replaced, or merged with what a draft names."""
+
+    @pytest.fixture
+    def stored(self, store: BaseMetadataStore) -> BaseMetadataStore:
+        """A store with the type T for every kind: a and b are INT."""
+        prepare(store, a=INT, b=INT)
+        return store
+
+    # Replace.
+
+    @ALL_KINDS
+    def test_replace_sets_everything(self, stored: BaseMetadataStore, kind: NodeKind) -> None:
+        """Replace makes the node what the draft says: UPDATED. [4.6]"""
+        id = _full(stored, kind)
+        fields: dict[str, Any] = {"uri": "new"} if kind is ARTIFACT else {}
+        if kind is not CONTEXT:
+            fields["state"] = ArtifactState.DELETED if kind is ARTIFACT else ExecutionState.FAILED
+        else:
+            fields["name"] = "n"
+        written = update(
+            stored,
+            kind,
+            Replace(id),
+            external_id="y",
+            properties={"a": 5},
+            custom_properties={"c": 6},
+            **fields,
+        )
+        assert (written.id, written.outcome) == (id, Outcome.UPDATED)
+        node = one(stored, kind, id)
+        assert node.external_id == "y"
+        assert exact(node.properties) == exact({"a": 5})
+        assert exact(node.custom_properties) == exact({"c": 6})
+        for name, value in fields.items():
+            assert getattr(node, name) == value
+
+    @ALL_KINDS
+    def test_replace_removes_what_is_left_out(
+        self, stored: BaseMetadataStore, kind: NodeKind
+    ) -> None:
+        """Replace removes uri, state, external id and properties that the draft leaves out. [4.6]"""
+        id = _full(stored, kind)
+        written = update(stored, kind, Replace(id), **({"name": "n"} if kind is CONTEXT else {}))
+        assert written.outcome is Outcome.UPDATED
+        node = one(stored, kind, id)
+        assert (node.name, node.external_id) == ("n", None)
+        assert (node.properties, node.custom_properties) == ({}, {})
+        assert not isinstance(node, Artifact) or node.uri == ""
+        assert not isinstance(node, Artifact | Execution) or node.state is None
+
+    @ALL_KINDS
+    @MODES
+    def test_an_update_keeps_the_rest(
+        self, stored: BaseMetadataStore, kind: NodeKind, mode: Any
+    ) -> None:
+        """An update keeps id, type, create time and, but for contexts, the name. [4.7]"""
+        id = _full(stored, kind)
+        before = one(stored, kind, id)
+        update(
+            stored,
+            kind,
+            mode(id),
+            name="other" if kind is not CONTEXT or mode is Merge else "n",
+            properties={"a": 7},
+        )
+        after = one(stored, kind, id)
+        for field in ("id", "type_id", "type", "name", "create_time_ms"):
+            assert getattr(after, field) == getattr(before, field)
+        assert after.properties["a"] == 7
+
+    def test_replace_renames_contexts(self, stored: BaseMetadataStore) -> None:
+        """Replace gives a context the draft's name, under which it is found then. [4.7]"""
+        id = _full(stored, CONTEXT)
+        update(stored, CONTEXT, Replace(id), name="new")
+        assert [node.id for node in read(stored, CONTEXT, names=["new"])] == [id]
+        assert read(stored, CONTEXT, names=["n"]) == []
+        assert put(stored, CONTEXT, name="n").outcome is Outcome.CREATED
+
+    def test_merge_renames_contexts(self, stored: BaseMetadataStore) -> None:
+        """Merge gives a context the draft's name where `fields` has it. [4.7, 4.8]"""
+        id = _full(stored, CONTEXT)
+        update(stored, CONTEXT, Merge(id), name="not named in fields")
+        assert one(stored, CONTEXT, id).name == "n"
+        update(stored, CONTEXT, Merge(id, frozenset({"name"})), name="new")
+        node = one(stored, CONTEXT, id)
+        assert (node.name, node.external_id) == ("new", "x-n")
+
+    @pytest.mark.parametrize("name", [None, ""])
+    def test_a_context_cannot_lose_its_name(self, stored: BaseMetadataStore, name: Any) -> None:
+        """A context whose new name would be none, or empty, is InvalidError. [4.4, 4.7]"""
+        id = _full(stored, CONTEXT)
+        _refused(stored, CONTEXT, Replace(id), InvalidError, name=name)
+        _refused(stored, CONTEXT, Merge(id, frozenset({"name"})), InvalidError, name=name)
+
+    def test_a_context_cannot_take_a_taken_name(self, stored: BaseMetadataStore) -> None:
+        """A new name that another context of the type has is AlreadyExistsError. [4.3, 4.7]"""
+        id = _full(stored, CONTEXT)
+        _full(stored, CONTEXT, "taken")
+        _refused(stored, CONTEXT, Replace(id), AlreadyExistsError, name="taken")
+        _refused(stored, CONTEXT, Merge(id, frozenset({"name"})), AlreadyExistsError, name="taken")
+
+    @ALL_KINDS
+    def test_an_update_cannot_take_a_taken_external_id(
+        self, stored: BaseMetadataStore, kind: NodeKind
+    ) -> None:
+        """A new external id that another node of the kind has is AlreadyExistsError. [4.3, 4.7]"""
+        id = _full(stored, kind)
+        _full(stored, kind, "other")
+        name = {"name": "n"} if kind is CONTEXT else {}
+        taken = {"external_id": "x-other"} | name
+        _refused(stored, kind, Replace(id), AlreadyExistsError, **taken)
+        _refused(stored, kind, Merge(id, frozenset({"external_id"})), AlreadyExistsError, **taken)
+
+    @ALL_KINDS
+    def test_an_update_may_keep_its_own(self, stored: BaseMetadataStore, kind: NodeKind) -> None:
+        """A node's own name and external id are not taken for itself. [4.3]"""
+        id = _full(stored, kind)
+        written = update(stored, kind, Replace(id), name="n", external_id="x-n")
+        assert written.outcome is Outcome.UPDATED
+        assert (one(stored, kind, id).name, one(stored, kind, id).external_id) == ("n", "x-n")
+
+    def test_property_and_custom_property_are_updated_apart(
+        self, stored: BaseMetadataStore
+    ) -> None:
+        """An update of a property leaves the custom property of the same key, and the reverse. [1.9]"""
+        for kind in NodeKind:
+            id = put(
+                stored, kind, name="both", properties={"a": 1}, custom_properties={"a": "one"}
+            ).id
+            update(stored, kind, Merge(id), properties={"a": 2})
+            node = one(stored, kind, id)
+            assert (node.properties, node.custom_properties) == ({"a": 2}, {"a": "one"})
+            update(stored, kind, Merge(id), custom_properties={"a": "two"})
+            node = one(stored, kind, id)
+            assert (node.properties, node.custom_properties) == ({"a": 2}, {"a": "two"})
+            update(stored, kind, Merge(id, properties=frozenset({"a"})))
+            node = one(stored, kind, id)
+            assert (node.properties, node.custom_properties) == ({}, {"a": "two"})
+            update(stored, kind, Merge(id, custom_properties=ALL), properties={"a": 3})
+            node = one(stored, kind, id)
+            assert (node.properties, node.custom_properties) == ({"a": 3}, {})
+
+    # Merge.
+
+    @ALL_KINDS
+    def test_merge_changes_nothing_unnamed(self, stored: BaseMetadataStore, kind: NodeKind) -> None:
+        """Merge leaves every field and property that it does not name. [4.8, 4.9]"""
+        id = _full(stored, kind)
+        before = one(stored, kind, id)
+        update(stored, kind, Merge(id), custom_properties={"new": True})
+        after = one(stored, kind, id)
+        assert exact(after.custom_properties) == exact({"c": "three", "d": 4.5, "new": True})
+        assert after.properties == before.properties
+        for field in ("name", "external_id", "uri", "state"):
+            assert getattr(after, field, None) == getattr(before, field, None)
+
+    def test_merge_fields(self, stored: BaseMetadataStore) -> None:
+        """Fields that Merge names become what the draft says; others stay. [4.8]"""
+        id = _full(stored, ARTIFACT)
+        draft: dict[str, Any] = {
+            "uri": "new",
+            "state": ArtifactState.PENDING,
+            "external_id": "y",
+        }
+        expected: dict[str, Any] = {
+            "uri": "old",
+            "state": ArtifactState.LIVE,
+            "external_id": "x-n",
+        }
+        for field in ("uri", "state", "external_id"):
+            update(stored, ARTIFACT, Merge(id, frozenset({field})), **draft)
+            expected[field] = draft[field]
+            node = artifact(stored, id)
+            assert {name: getattr(node, name) for name in expected} == expected
+            assert node.properties == {"a": 1, "b": 2}
+
+    def test_merge_clears_fields(self, stored: BaseMetadataStore) -> None:
+        """Fields that Merge names and the draft lacks are removed. [4.8]"""
+        id = _full(stored, ARTIFACT)
+        update(stored, ARTIFACT, Merge(id, frozenset({"uri", "state", "external_id"})))
+        node = artifact(stored, id)
+        assert (node.uri, node.state, node.external_id) == ("", None, None)
+        assert put(stored, ARTIFACT, external_id="x-n").outcome is Outcome.CREATED
+
+    def test_merge_the_state_of_an_execution(self, stored: BaseMetadataStore) -> None:
+        """Merge sets the state of an execution alone, the commonest update of all. [4.8]"""
+        id = _full(stored, EXECUTION)
+        before = execution(stored, id)
+        update(stored, EXECUTION, Merge(id, frozenset({"state"})), state=ExecutionState.COMPLETE)
+        after = execution(stored, id)
+        assert after.state is ExecutionState.COMPLETE
+        assert after.properties == before.properties
+        assert after.custom_properties == before.custom_properties
+
+    @pytest.mark.parametrize(
+        ("kind", "field"),
+        [
+            (ARTIFACT, "name"),
+            (ARTIFACT, "type"),
+            (ARTIFACT, "properties"),
+            (EXECUTION, "uri"),
+            (EXECUTION, "name"),
+            (CONTEXT, "state"),
+            (CONTEXT, "uri"),
+            (CONTEXT, ""),
+        ],
+    )
+    def test_merge_of_unknown_fields(
+        self, stored: BaseMetadataStore, kind: NodeKind, field: str
+    ) -> None:
+        """A field that nodes of the kind do not have, or never change, is InvalidError. [4.8]"""
+        id = _full(stored, kind)
+        _refused(stored, kind, Merge(id, frozenset({field})), InvalidError)
+
+    @pytest.mark.parametrize("custom", [False, True])
+    def test_merge_keys(self, stored: BaseMetadataStore, custom: bool) -> None:
+        """Of a set of keys, those that the draft has are set, those that it lacks removed. [4.9]"""
+        id = put(
+            stored,
+            ARTIFACT,
+            properties={"a": 1, "b": 2},
+            custom_properties={"a": 1, "b": 2},
+        ).id
+        which = "custom_properties" if custom else "properties"
+        other = "properties" if custom else "custom_properties"
+        keys = frozenset({"a", "b", "never there"})
+        update(
+            stored,
+            ARTIFACT,
+            Merge(id, **{which: keys, other: frozenset()}),  # type: ignore[arg-type]
+            properties={"b": 5},
+            custom_properties={"b": 5, "not in the set": 6},
+        )
+        node = artifact(stored, id)
+        assert getattr(node, which) == {"b": 5}
+        assert getattr(node, other) == {"a": 1, "b": 2}
+
+    def test_merge_all_keys(self, stored: BaseMetadataStore) -> None:
+        """ALL makes the whole map what the draft says, an empty one included. [4.9]"""
+        id = _full(stored, EXECUTION)
+        update(stored, EXECUTION, Merge(id, properties=ALL), properties={"b": 9})
+        assert execution(stored, id).properties == {"b": 9}
+        assert exact(execution(stored, id).custom_properties) == exact({"c": "three", "d": 4.5})
+        update(stored, EXECUTION, Merge(id, custom_properties=ALL))
+        assert execution(stored, id).custom_properties == {}
+        assert execution(stored, id).properties == {"b": 9}
+
+    def test_merge_checks_what_it_sets(self, stored: BaseMetadataStore) -> None:
+        """Properties that Merge sets are checked against the type; those it leaves are not. [4.9]"""
+        id = _full(stored, CONTEXT)
+        for mode in (Merge(id), Merge(id, properties=frozenset({"z"})), Merge(id, properties=ALL)):
+            _refused(stored, CONTEXT, mode, InvalidError, properties={"z": 1})
+        _refused(stored, CONTEXT, Merge(id), InvalidError, properties={"a": "text"})
+        update(stored, CONTEXT, Merge(id, properties=frozenset({"a"})), properties={"a": 3, "z": 1})
+        assert context(stored, id).properties == {"a": 3, "b": 2}
+
+    # Both.
+
+    @ALL_KINDS
+    @MODES
+    def test_an_update_needs_a_stored_node(
+        self, stored: BaseMetadataStore, kind: NodeKind, mode: Any
+    ) -> None:
+        """An update of an id that is not stored is NotFoundError. [4.10]"""
+        put(stored, NodeKind((kind + 1) % 3), name="of another kind")
+        for id in (UNKNOWN_ID, 0, -1, 2**63, 2**80):
+            _refused(stored, kind, mode(id), NotFoundError, name="n")
+
+    @MODES
+    @pytest.mark.parametrize("id", [None, "1", 1.0, True, [1]])
+    def test_an_update_needs_an_id(self, stored: BaseMetadataStore, mode: Any, id: Any) -> None:
+        """An update whose id is no integer is InvalidError. [4.10]"""
+        put(stored, ARTIFACT)
+        batch = Batch()
+        batch.artifact("T", mode=mode(id))
+        refuse(stored, batch, InvalidError, kind="artifact", index=0)
+
+    @ALL_KINDS
+    @MODES
+    def test_an_update_may_name_the_type(
+        self, stored: BaseMetadataStore, kind: NodeKind, mode: Any
+    ) -> None:
+        """An update may name the node's type, by name or id; another type is InvalidError. [4.10]"""
+        prepare(stored, "U")
+        id = _full(stored, kind)
+        type_id = one(stored, kind, id).type_id
+        for same in ("T", type_id, None):
+            batch = Batch()
+            add(batch, kind, same, mode=mode(id), name="n", properties={"a": 1, "b": 2})
+            store_result = stored.write(batch)
+            assert store_result.nodes[kind][0].id == id
+        batch = Batch()
+        add(batch, kind, "U", mode=mode(id), name="n")
+        refuse(stored, batch, InvalidError, kind=kind.label, index=0, id=id)
+        batch = Batch()
+        add(batch, kind, "nowhere", mode=mode(id), name="n")
+        refuse(stored, batch, NotFoundError, kind=kind.label, index=0)
+
+    @ALL_KINDS
+    @MODES
+    def test_expected_update_times(
+        self, stored: BaseMetadataStore, kind: NodeKind, mode: Any
+    ) -> None:
+        """An update that expects another update time than the stored one is ConflictError. [4.11]"""
+        id = _full(stored, kind)
+        name = {"name": "n"} if kind is CONTEXT else {}
+        seen = one(stored, kind, id).update_time_ms
+        for wrong in (seen - 1, seen + 1, 0):
+            bad = mode(id, expected_update_time_ms=wrong)
+            _refused(stored, kind, bad, ConflictError, properties={"a": 8}, **name)
+        good = mode(id, expected_update_time_ms=seen)
+        assert update(stored, kind, good, properties={"a": 8}, **name).outcome is Outcome.UPDATED
+        # The update was a change, so the same expectation is not met again, even at once.
+        _refused(stored, kind, good, ConflictError, properties={"a": 9}, **name)
+
+    @ALL_KINDS
+    def test_an_update_that_changes_nothing(
+        self, stored: BaseMetadataStore, kind: NodeKind
+    ) -> None:
+        """Writing back what was read changes nothing, not even the time: REUSED. [4.12]"""
+        id = _full(stored, kind)
+        before = one(stored, kind, id)
+        same: dict[str, Any] = {
+            name: getattr(before, name)
+            for name in ("name", "external_id", "properties", "custom_properties", "uri", "state")
+            if hasattr(before, name)
+        }
+        written = update(stored, kind, Replace(id), **same)
+        assert (written.id, written.outcome) == (id, Outcome.REUSED)
+        fields = frozenset(same) & {"uri", "state", "external_id"}
+        written = update(stored, kind, Merge(id, fields, ALL, ALL), **same)
+        assert (written.id, written.outcome) == (id, Outcome.REUSED)
+        written = update(stored, kind, Merge(id))
+        assert (written.id, written.outcome) == (id, Outcome.REUSED)
+        assert one(stored, kind, id) == before
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            (1, True),
+            (1, 1.0),
+            (0.0, False),
+            ("1", 1),
+            ({"a": True}, {"a": 1.0}),
+            ({"a": [0.0]}, {"a": [False]}),
+            ({"a": None}, {}),
+            ({"a": []}, {"a": {}}),
+        ],
+    )
+    def test_values_of_other_kinds_are_changes(
+        self, stored: BaseMetadataStore, old: Any, new: Any
+    ) -> None:
+        """Values of different kinds differ, inside structs too: UPDATED. [4.12, 2.1]"""
+        for before, after in ((old, new), (new, old)):
+            id = put(stored, ARTIFACT, custom_properties={"p": before}).id
+            written = update(stored, ARTIFACT, Merge(id), custom_properties={"p": after})
+            assert written.outcome is Outcome.UPDATED
+            assert exact(artifact(stored, id).custom_properties) == exact({"p": after})
+
+    @ALL_KINDS
+    def test_a_change_has_a_later_time(self, stored: BaseMetadataStore, kind: NodeKind) -> None:
+        """Every change has a later update time than the one before, at once or not. [4.14]"""
+        id = _full(stored, kind)
+        times = [one(stored, kind, id).update_time_ms]
+        for number in range(5):
+            update(stored, kind, Merge(id), properties={"a": 100 + number})
+            times.append(one(stored, kind, id).update_time_ms)
+        assert times == sorted(set(times))
+
+    def test_any_part_of_a_node_is_a_change(self, stored: BaseMetadataStore) -> None:
+        """A change of any one field or property sets the update time. [4.12]"""
+        for fields, draft in (
+            ({"uri"}, {"uri": "new"}),
+            ({"state"}, {"state": ArtifactState.UNKNOWN}),
+            ({"state"}, {}),
+            ({"external_id"}, {"external_id": "y"}),
+            (set(), {"properties": {"a": 3}}),
+            (set(), {"custom_properties": {"a": 3}}),
+            (set(), {"custom_properties": {"c": "Three"}}),
+        ):
+            id = _full(stored, ARTIFACT, f"{fields}{draft}")
+            before = artifact(stored, id)
+            mode = Merge(id, frozenset(fields))
+            assert update(stored, ARTIFACT, mode, **draft).outcome is Outcome.UPDATED
+            assert artifact(stored, id).update_time_ms > before.update_time_ms
+            again = update(stored, ARTIFACT, mode, **draft)
+            assert again.outcome is Outcome.REUSED
+
+    @ALL_KINDS
+    @MODES
+    def test_forced_updates(self, stored: BaseMetadataStore, kind: NodeKind, mode: Any) -> None:
+        """A forced update that changes nothing sets a later update time: UPDATED. [4.13]"""
+        id = put(stored, kind, name="n", properties={"a": 1}).id
+        before = one(stored, kind, id)
+        written = update(
+            stored, kind, mode(id, force_update=True), name="n", properties={"a": 1}
+        )
+        assert (written.id, written.outcome) == (id, Outcome.UPDATED)
+        after = one(stored, kind, id)
+        assert after.update_time_ms > before.update_time_ms
+        assert exact(after.properties) == exact(before.properties)
+        assert after.create_time_ms == before.create_time_ms
+
+    @ALL_KINDS
+    @MODES
+    def test_given_update_times(
+        self, stored: BaseMetadataStore, kind: NodeKind, mode: Any
+    ) -> None:
+        """A given update time is stored by an update that changes something, and only then. [4.14]"""
+        needs(stored, "given_times")
+        id = put(stored, kind, name="n", create_time_ms=5000, update_time_ms=6000).id
+        name = {"name": "n"} if kind is CONTEXT else {}
+        update(stored, kind, mode(id), properties={"a": 1}, update_time_ms=7777, **name)
+        assert (one(stored, kind, id).create_time_ms, one(stored, kind, id).update_time_ms) == (
+            5000,
+            7777,
+        )
+        update(stored, kind, mode(id), properties={"a": 1}, update_time_ms=8888, **name)
+        assert one(stored, kind, id).update_time_ms == 7777
+        forced = mode(id, force_update=True)
+        update(stored, kind, forced, properties={"a": 1}, update_time_ms=6500, **name)
+        assert one(stored, kind, id).update_time_ms == 6500
+        update(stored, kind, mode(id), properties={"a": 2}, create_time_ms=1, **name)
+        assert one(stored, kind, id).create_time_ms == 5000
+
+    def test_the_last_time_of_all(self, stored: BaseMetadataStore) -> None:
+        """A node whose update time is the largest integer can still be updated. [4.14]"""
+        needs(stored, "given_times")
+        id = put(stored, ARTIFACT, update_time_ms=2**63 - 1).id
+        written = update(stored, ARTIFACT, Merge(id), properties={"a": 1})
+        assert written.outcome is Outcome.UPDATED
+        assert artifact(stored, id).update_time_ms == 2**63 - 1
+
+    def test_updates_of_one_batch_see_one_another(self, stored: BaseMetadataStore) -> None:
+        """The second update of a node in a batch sees the first; each has its outcome. [4.15]"""
+        id = _full(stored, ARTIFACT)
+        batch = Batch()
+        modes = (Merge(id), Merge(id, frozenset({"uri"})), Merge(id), Replace(id))
+        drafts: tuple[dict[str, Any], ...] = (
+            {"properties": {"a": 10}},
+            {"uri": "new", "properties": {"b": 20}},
+            {"properties": {"a": 10}},
+            {"properties": {"b": 20}, "uri": "new"},
+        )
+        for mode, draft in zip(modes, drafts, strict=True):
+            batch.artifact(mode=mode, **draft)
+        written = stored.write(batch).artifacts
+        assert [each.id for each in written] == [id] * 4
+        assert [each.outcome for each in written] == [
+            Outcome.UPDATED,
+            Outcome.UPDATED,
+            Outcome.REUSED,
+            Outcome.UPDATED,
+        ]
+        node = artifact(stored, id)
+        assert (node.uri, node.properties, node.custom_properties) == ("new", {"b": 20}, {})
+
+    def test_names_taken_away_are_not_free_in_the_batch(self, stored: BaseMetadataStore) -> None:
+        """A context's old name is free for others after the batch, not inside it. [4.16]"""
+        id = _full(stored, CONTEXT)
+        other = _full(stored, CONTEXT, "other")
+        rename = Merge(id, frozenset({"name"}))
+        batch = Batch()
+        batch.context(mode=rename, name="new")
+        batch.context("T", name="n")
+        refuse(stored, batch, AlreadyExistsError, kind="context", index=1, name="n")
+        batch = Batch()
+        batch.context(mode=rename, name="new")
+        batch.context(mode=Merge(other, frozenset({"name"})), name="n")
+        refuse(stored, batch, AlreadyExistsError, kind="context", index=1, name="n")
+        update(stored, CONTEXT, rename, name="new")
+        assert put(stored, CONTEXT, name="n").outcome is Outcome.CREATED
+
+    @ALL_KINDS
+    def test_external_ids_taken_away_are_not_free_in_the_batch(
+        self, stored: BaseMetadataStore, kind: NodeKind
+    ) -> None:
+        """A node's old external id is free for others after the batch, not inside it. [4.16]"""
+        id = _full(stored, kind)
+        clear = Merge(id, frozenset({"external_id"}))
+        batch = Batch()
+        getattr(batch, kind.label)(mode=clear)
+        add(batch, kind, name="taker", external_id="x-n")
+        refuse(stored, batch, AlreadyExistsError, kind=kind.label, index=1, name="taker")
+        update(stored, kind, clear)
+        assert put(stored, kind, name="taker", external_id="x-n").outcome is Outcome.CREATED
+
+    def test_a_name_may_be_taken_back(self, stored: BaseMetadataStore) -> None:
+        """A context renamed away and back in one batch is what it was: the second is a change. [4.15]"""
+        id = _full(stored, CONTEXT)
+        rename = Merge(id, frozenset({"name"}))
+        batch = Batch()
+        batch.context(mode=rename, name="new")
+        batch.context(mode=rename, name="n")
+        written = stored.write(batch).contexts
+        assert [each.outcome for each in written] == [Outcome.UPDATED] * 2
+        assert context(stored, id).name == "n"
+
+    def test_properties_of_every_kind_are_overwritten(self, store: BaseMetadataStore) -> None:
+        """An update overwrites properties, whatever kind the old value had. [4.6, 4.9]"""
+        prepare(store, i=INT, s=STRING, d=DOUBLE, m=STRUCT)
+        values: dict[str, Any] = {"i": 1, "s": "x", "d": 0.5, "m": {"a": 1.0}}
+        others: dict[str, Any] = {"i": 2, "s": "", "d": -1.5, "m": {}}
+        id = put(store, EXECUTION, properties=values).id
+        update(store, EXECUTION, Merge(id), properties=others)
+        assert exact(execution(store, id).properties) == exact(others)
+        update(store, EXECUTION, Replace(id), properties=values)
+        assert exact(execution(store, id).properties) == exact(values)
+
+    def test_many_updates_in_a_batch(self, stored: BaseMetadataStore) -> None:
+        """Hundreds of nodes are updated in one batch, each with its own values. [4.6]"""
+        batch = Batch()
+        for number in range(300):
+            batch.artifact("T", uri=f"old {number}", properties={"a": number})
+        written = stored.write(batch).artifacts
+        batch = Batch()
+        for number, each in enumerate(written):
+            batch.artifact(
+                mode=Replace(each.id), uri=f"new {number}", properties={"b": number}
+            )
+        assert {each.outcome for each in stored.write(batch).artifacts} == {Outcome.UPDATED}
+        found = [node for node in read(stored, ARTIFACT) if isinstance(node, Artifact)]
+        assert [(node.uri, node.properties) for node in found] == [
+            (f"new {number}", {"b": number}) for number in range(300)
+        ]

@@ -1,0 +1,476 @@
+"""Section 2 of the contract: values come back as they were written, or are refused."""
+
+from __future__ import annotations
+
+import enum
+import math
+import sys
+from collections import OrderedDict
+from decimal import Decimal
+from fractions import Fraction
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from metastore.base import BaseMetadataStore
+from metastore.errors import InvalidError, MetastoreError
+from metastore.model import NodeKind, PropertyKind, Proto
+from metastore.testing._base import (
+    ALL_KINDS,
+    ARTIFACT,
+    BOOLEAN,
+    CONTEXT,
+    DOUBLE,
+    INT,
+    PROTO,
+    STRING,
+    STRUCT,
+    Batch,
+    ContractBase,
+    add,
+    events,
+    needs,
+    one,
+    one_type,
+    prepare,
+    put,
+    read,
+    refuse,
+    update,
+)
+from metastore.batch import Merge
+from metastore.model import EventType
+from metastore.testing._contents import exact
+
+
+def nested(depth: int, *, lists: bool = False) -> Any:
+    """A struct of this many mappings, or a mapping with this many lists, inside one another."""
+    value: Any = "core"
+    for _ in range(depth if lists else depth - 1):
+        value = [value] if lists else {"in": value}
+    return {"in": value}
+
+
+TEXTS = {
+    "empty": "",
+    "space": " ",
+    "trailing spaces": "a  ",
+    "quotes": "it's \"quoted\" `too` \\ ; -- /* */",
+    "percent": "100 % of :name ? %s {x}",
+    "newlines": "a\r\nb\rc\n\t",
+    "null word of MLMD": "__MLMD_NULL__",
+    "struct word of MLMD": "mlmd-struct::x",
+    "struct word alone": "mlmd-struct::",
+    "struct word with a struct": "mlmd-struct::CgcKAWESAhgB",
+    "null": "NULL",
+    "number": "1",
+    "control": "\x01\x1f\x7f\x80\x9f",
+    "accents composed": "\u00e9",
+    "accents decomposed": "e\u0301",
+    "emoji": "🧪👩🏽‍🔬 ok",
+    "beyond the BMP": "\U0001d54f\U0010fffd",
+    "non-characters": "\ufffe\uffff\ufeff",
+    "right to left": "\u202eabc\u202c \u05d0",
+    "one megabyte": "0123456789abcdef" * 65536,
+}
+DOUBLES = {
+    "zero": 0.0,
+    "a third of a way": 0.1 + 0.2,
+    "pi": math.pi,
+    "six digits are not enough": 1.00000001,
+    "small": 1e-9,
+    "smallest": 5e-324,
+    "subnormal": 2.2250738585072011e-308,
+    "large": 1e308,
+    "largest": sys.float_info.max,
+    "most negative": -sys.float_info.max,
+    "integral": 2.0**53,
+    "beyond 64 bits": 1e30,
+}
+INTS = {
+    "zero": 0,
+    "one": 1,
+    "minus one": -1,
+    "beyond 31 bits": 2**31,
+    "below 31 bits": -(2**31) - 1,
+    "beyond a double": 2**53 + 1,
+    "largest": 2**63 - 1,
+    "smallest": -(2**63),
+}
+STRUCTS: dict[str, dict[str, Any]] = {
+    "empty": {},
+    "flat": {"a": 1.0, "b": "text", "c": True, "d": None, "e": False},
+    "empty inside": {"map": {}, "list": [], "text": "", "": "empty key"},
+    "lists": {"a": [1.0, [2.0, [], [None]], {"b": [True]}]},
+    "kinds apart": {"a": [1.0, True, "1", 0.0, False, None]},
+    "keys": {"a.b": 1.0, "a b": 2.0, "é🧪": 3.0, "__MLMD_NULL__": 4.0, "'": 5.0},
+    "doubles": {"a": [5e-324, 1e308, 0.1 + 0.2, -0.0]},
+    "deep": nested(30),
+    "deep lists": nested(44, lists=True),
+}
+PROTOS = {
+    "empty": Proto("type.googleapis.com/google.protobuf.Empty", b""),
+    "bytes": Proto("type.googleapis.com/my.Message", bytes(range(256))),
+    "long": Proto("t", b"\x00" * 100_000),
+    "odd url": Proto("é/🧪", b"\xff"),
+}
+
+
+class _Number(enum.IntEnum):
+    SEVEN = 7
+
+
+class _Word(str, enum.Enum):
+    BIG = "big"
+
+
+class _Text(str):
+    __slots__ = ()
+
+
+_SURROGATES = ("\ud800", "a\udc00b", "\udfff\ud800")
+
+_NO_VALUES: dict[str, Any] = {
+    "None": None,
+    "bytes": b"x",
+    "list": [1],
+    "set": {1},
+    "complex": 1j,
+    "Decimal": Decimal("1.5"),
+    "object": object(),
+    "class": int,
+    "nan": math.nan,
+    "too large": 2**63,
+    "too small": -(2**63) - 1,
+    "too large for a double": Fraction(10**400),
+    "half a pair": "\ud800",
+    "struct with bytes": {"a": b"x"},
+    "struct with nan": {"a": [math.nan]},
+    "struct with a set": {"a": {1}},
+    "struct with a key of another kind": {1: "a"},
+    "struct with a large integer": {"a": 2**53 + 1},
+    "struct with a huge integer": {"a": 10**400},
+    "struct with half a pair": {"a": ["\udfff"]},
+    "struct with half a pair as key": {"\udfff": 1},
+    "struct too deep": nested(60),
+    "lists too deep": nested(100, lists=True),
+    "proto without type": Proto("", b"x"),
+    "proto of text": Proto("t", "x"),  # type: ignore[arg-type]
+    "proto of none": Proto(None, b""),  # type: ignore[arg-type]
+}
+
+
+def _params(values: dict[str, Any]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("value", list(values.values()), ids=list(values))
+
+
+class ValueContract(ContractBase):
+    """Values of every kind, as properties and as custom properties, of nodes of every kind."""
+
+    def _round_trip(self, store: BaseMetadataStore, kind: PropertyKind, value: Any) -> None:
+        prepare(store, a=kind)
+        for node_kind in NodeKind:
+            written = put(store, node_kind, properties={"a": value}, custom_properties={"b": value})
+            node = one(store, node_kind, written.id)
+            assert exact(node.properties) == exact({"a": value})
+            assert exact(node.custom_properties) == exact({"b": value})
+            # The way of an update may be another one.
+            target = put(store, node_kind, name="to update")
+            update(
+                store,
+                node_kind,
+                Merge(target.id),
+                properties={"a": value},
+                custom_properties={"b": value},
+            )
+            node = one(store, node_kind, target.id)
+            assert exact(node.properties) == exact({"a": value})
+            assert exact(node.custom_properties) == exact({"b": value})
+
+    @_params(INTS)
+    def test_ints(self, store: BaseMetadataStore, value: int) -> None:
+        """Integers of 64 bits come back as they were written. [2.2]"""
+        self._round_trip(store, INT, value)
+
+    @_params(DOUBLES)
+    def test_doubles(self, store: BaseMetadataStore, value: float) -> None:
+        """Doubles come back bit for bit. [2.3]"""
+        needs(store, "exact_doubles")
+        self._round_trip(store, DOUBLE, value)
+
+    def test_minus_zero(self, store: BaseMetadataStore) -> None:
+        """The sign of a zero is kept. [2.3]"""
+        needs(store, "exact_doubles")
+        self._round_trip(store, DOUBLE, -0.0)
+
+    def test_a_zero_can_change_its_sign(self, store: BaseMetadataStore) -> None:
+        """A zero updated to one of the other sign reads as that, in both directions. [2.3, 4.12]"""
+        needs(store, "exact_doubles")
+        prepare(store, a=DOUBLE)
+        written = put(store, ARTIFACT, properties={"a": 0.0})
+        for value in (-0.0, 0.0):
+            update(store, ARTIFACT, Merge(written.id), properties={"a": value})
+            assert exact(one(store, ARTIFACT, written.id).properties) == exact({"a": value})
+
+    @pytest.mark.parametrize("value", [math.inf, -math.inf])
+    def test_infinities(self, store: BaseMetadataStore, value: float) -> None:
+        """An infinity comes back, or is refused; it never becomes something else. [2.3]"""
+        prepare(store, a=DOUBLE)
+        try:
+            written = put(store, ARTIFACT, properties={"a": value})
+        except InvalidError:
+            assert read(store, ARTIFACT) == []
+        else:
+            assert one(store, ARTIFACT, written.id).properties == {"a": value}
+
+    @_params(TEXTS)
+    def test_texts(self, store: BaseMetadataStore, value: str) -> None:
+        """Any text comes back, empty and long ones and those with a meaning elsewhere included. [2.4]"""
+        self._round_trip(store, STRING, value)
+
+    @pytest.mark.parametrize("value", ["\0", "a\0b", "a\0", "\0\0é"])
+    def test_texts_with_nul(self, store: BaseMetadataStore, value: str) -> None:
+        """A text with a NUL comes back whole, or is refused; it is never cut. [2.4]"""
+        prepare(store, a=STRING)
+        try:
+            written = put(
+                store,
+                ARTIFACT,
+                name=value,
+                uri=value,
+                properties={"a": value},
+                custom_properties={value: value},
+            )
+        except InvalidError:
+            assert read(store, ARTIFACT) == []
+            return
+        [node] = read(store, ARTIFACT, names=[value])
+        assert node.id == written.id
+        assert node.properties == {"a": value}
+        assert node.custom_properties == {value: value}
+        [same] = read(store, ARTIFACT, uris=[value])
+        assert same == node
+
+    @_params(STRUCTS)
+    def test_structs(self, store: BaseMetadataStore, value: dict[str, Any]) -> None:
+        """Structs come back, nested and empty ones included. [2.5]"""
+        if value is STRUCTS["doubles"]:
+            needs(store, "exact_doubles")
+        self._round_trip(store, STRUCT, value)
+
+    def test_numbers_of_structs_are_doubles(self, store: BaseMetadataStore) -> None:
+        """An integer in a struct comes back as a double, a tuple as a list. [2.5]"""
+        prepare(store, a=STRUCT)
+        written = put(store, ARTIFACT, properties={"a": {"n": 1, "l": (2, True), "big": 2**53}})
+        assert exact(one(store, ARTIFACT, written.id).properties) == exact(
+            {"a": {"n": 1.0, "l": [2.0, True], "big": 2.0**53}}
+        )
+
+    @_params(PROTOS)
+    def test_protos(self, store: BaseMetadataStore, value: Proto) -> None:
+        """Type url and bytes of a proto come back. [2.6]"""
+        self._round_trip(store, PROTO, value)
+
+    @pytest.mark.parametrize("value", [True, False])
+    def test_bools(self, store: BaseMetadataStore, value: bool) -> None:
+        """Bools come back as bools. [2.1]"""
+        self._round_trip(store, BOOLEAN, value)
+
+    def test_kinds_are_kept_apart(self, store: BaseMetadataStore) -> None:
+        """Values that Python calls equal, or that look alike as text, come back as themselves. [2.1]"""
+        prepare(store)
+        values = {
+            "int": 1,
+            "double": 1.0,
+            "bool": True,
+            "text": "1",
+            "int 0": 0,
+            "double 0": 0.0,
+            "bool 0": False,
+            "no text": "",
+            "no struct": {},
+            "text of a struct": "{}",
+            "text of a bool": "True",
+        }
+        for kind in NodeKind:
+            written = put(store, kind, custom_properties=values)
+            assert exact(one(store, kind, written.id).custom_properties) == exact(values)
+
+    def test_a_value_can_change_its_kind(self, store: BaseMetadataStore) -> None:
+        """A custom property overwritten by an equal value of another kind has that kind. [2.1, 4.12]"""
+        prepare(store)
+        written = put(store, ARTIFACT, custom_properties={"a": 1})
+        for value in (1.0, True, "1", {"a": 1.0}, {"a": True}, Proto("t", b""), 1):
+            update(store, ARTIFACT, Merge(written.id), custom_properties={"a": value})
+            found = one(store, ARTIFACT, written.id).custom_properties
+            assert exact(found) == exact({"a": value})
+
+    @_params(_NO_VALUES)
+    def test_no_values(self, store: BaseMetadataStore, value: Any) -> None:
+        """What no property can hold is InvalidError that names the property. [2.2-2.7]"""
+        prepare(store)
+        batch = Batch()
+        add(batch, ARTIFACT)
+        add(batch, ARTIFACT, custom_properties={"fine": 1, "bad": value})
+        error = refuse(store, batch, InvalidError, kind="artifact", index=1, property="bad")
+        assert "'bad'" in str(error)
+
+    def test_plain_kinds_come_back(self, store: BaseMetadataStore) -> None:
+        """Subclasses and other mappings are accepted and come back as the plain kind. [2.7]"""
+        prepare(store, i=INT, s=STRING, m=STRUCT)
+        written = put(
+            store,
+            ARTIFACT,
+            properties=MappingProxyType(
+                {"i": _Number.SEVEN, "s": _Word.BIG, "m": OrderedDict(a=_Text("b"))}
+            ),
+            custom_properties={"half": Fraction(1, 2), _Text("key"): _Text("text")},
+        )
+        node = one(store, ARTIFACT, written.id)
+        assert exact(node.properties) == exact({"i": 7, "s": "big", "m": {"a": "b"}})
+        assert exact(node.custom_properties) == exact({"half": 0.5, "key": "text"})
+        kept = [*node.properties.values(), *node.custom_properties.values()]
+        assert {type(each) for each in kept} <= {int, float, str, dict}
+        assert {type(key) for key in node.custom_properties} == {str}
+
+    @ALL_KINDS
+    @pytest.mark.parametrize("text", [text for name, text in TEXTS.items() if "mega" not in name])
+    def test_texts_of_fields(self, store: BaseMetadataStore, kind: NodeKind, text: str) -> None:
+        """Names, keys, uris and external ids are texts like any other, and are found exactly. [2.8]"""
+        prepare(store)
+        text = text or "x"
+        fields: dict[str, Any] = {"uri": text} if kind is ARTIFACT else {}
+        written = put(
+            store, kind, name=text, external_id=text, custom_properties={text: 1}, **fields
+        )
+        put(store, kind, name=text + "x", external_id="x" + text)
+        for condition in ("names", "external_ids", *(("uris",) if kind is ARTIFACT else ())):
+            [node] = read(store, kind, **{condition: [text]})
+            assert (node.id, node.name, node.external_id) == (written.id, text, text)
+            assert node.custom_properties == {text: 1}
+
+    @pytest.mark.parametrize("text", [text for name, text in TEXTS.items() if "mega" not in name])
+    def test_texts_of_types_and_paths(self, store: BaseMetadataStore, text: str) -> None:
+        """Names, versions, descriptions and keys of types, and steps of paths, are texts. [2.8]"""
+        name = text or "x"
+        batch = Batch()
+        key = batch.type(
+            ARTIFACT,
+            name,
+            {name: INT},
+            version=name,
+            description=text,
+            external_id=name,
+        )
+        batch.type(NodeKind.EXECUTION, "E")
+        made = batch.artifact(key, properties={name: 1})
+        batch.event(made, batch.execution("E"), EventType.OUTPUT, path=[text])
+        store.write(batch)
+        found = one_type(store, ARTIFACT, name, name)
+        assert (found.description, found.external_id) == (text, name)
+        assert dict(found.properties) == {name: INT}
+        [event] = events(store)
+        assert event.path == (text,)
+
+    @pytest.mark.parametrize("text", _SURROGATES)
+    @pytest.mark.parametrize("field", ["name", "uri", "external_id", "type", "key"])
+    def test_no_texts(self, store: BaseMetadataStore, field: str, text: str) -> None:
+        """Half of a surrogate pair in a name, uri, external id, type or key is InvalidError. [2.4, 2.8]"""
+        prepare(store)
+        batch = Batch()
+        if field == "key":
+            batch.artifact("T", custom_properties={text: 1})
+        elif field == "type":
+            batch.artifact(text)
+        else:
+            batch.artifact("T", **{field: text})  # type: ignore[arg-type]
+        refuse(store, batch, InvalidError, kind="artifact", index=0)
+
+    @pytest.mark.parametrize("field", ["name", "uri", "external_id", "key"])
+    @pytest.mark.parametrize("thing", [7, b"x", ["x"], object()])
+    def test_other_things_are_no_texts(
+        self, store: BaseMetadataStore, field: str, thing: Any
+    ) -> None:
+        """What is no text, where a text belongs, is InvalidError. [2.8]"""
+        prepare(store)
+        batch = Batch()
+        if field == "key":
+            batch.artifact("T", custom_properties={7: 1})  # type: ignore[dict-item]
+        else:
+            batch.artifact("T", **{field: thing})
+        refuse(store, batch, InvalidError, kind="artifact", index=0)
+
+    def test_half_pairs_in_types(self, store: BaseMetadataStore) -> None:
+        """Half of a surrogate pair anywhere in a type is InvalidError. [2.4, 2.8]"""
+        half = "\ud800"
+        for fields in (
+            {"name": half},
+            {"version": half},
+            {"description": half},
+            {"external_id": half},
+            {"base_type": half},
+            {"input_type": half},
+            {"properties": {half: INT}},
+        ):
+            batch = Batch()
+            batch.type(NodeKind.EXECUTION, **({"name": "T"} | fields))  # type: ignore[arg-type]
+            refuse(store, batch, InvalidError, kind="execution type", index=0)
+
+    def test_long_texts_are_kept_or_refused(self, store: BaseMetadataStore) -> None:
+        """A long name, uri or external id comes back whole or is refused; it is never cut. [2.8]"""
+        prepare(store)
+        for field in ("name", "uri", "external_id"):
+            for length in (255, 256, 1000, 5000):
+                text = f"{field}-" + "x" * (length - len(field) - 1)
+                try:
+                    written = put(store, ARTIFACT, **{field: text})
+                except MetastoreError:
+                    assert read(store, ARTIFACT, **{f"{field}s": [text]}) == []
+                else:
+                    assert getattr(one(store, ARTIFACT, written.id), field) == text
+
+    def test_many_properties(self, store: BaseMetadataStore) -> None:
+        """A node may have thousands of properties. [1.9]"""
+        prepare(store)
+        values = {f"key {number}": number for number in range(3000)}
+        written = put(store, CONTEXT, custom_properties=values)
+        assert one(store, CONTEXT, written.id).custom_properties == values
+
+    def test_what_is_written_is_copied(self, store: BaseMetadataStore) -> None:
+        """Changing a mapping after it was written changes nothing stored. [2.9]"""
+        prepare(store, s=STRUCT)
+        struct: dict[str, Any] = {"list": [1.0], "map": {"a": "b"}}
+        properties = {"s": struct}
+        custom: dict[str, Any] = {"c": struct}
+        written = put(store, ARTIFACT, properties=properties, custom_properties=custom)
+        struct["list"].append(2.0)
+        struct["map"]["a"] = "changed"
+        properties.clear()
+        custom["more"] = 1
+        expected = {"list": [1.0], "map": {"a": "b"}}
+        node = one(store, ARTIFACT, written.id)
+        assert node.properties == {"s": expected}
+        assert node.custom_properties == {"c": expected}
+
+    def test_what_is_read_is_copied(self, store: BaseMetadataStore) -> None:
+        """Changing a mapping that was read changes nothing stored. [2.9]"""
+        prepare(store, s=STRUCT)
+        written = put(store, ARTIFACT, properties={"s": {"list": [1.0]}})
+        found: Any = one(store, ARTIFACT, written.id)
+        found.properties["s"]["list"].append(2.0)
+        found.properties["more"] = 1
+        found.custom_properties["more"] = 1
+        kinds: Any = one_type(store, ARTIFACT, "T").properties
+        kinds["more"] = INT
+        again = one(store, ARTIFACT, written.id)
+        assert again.properties == {"s": {"list": [1.0]}}
+        assert again.custom_properties == {}
+        assert dict(one_type(store, ARTIFACT, "T").properties) == {"s": STRUCT}
+
+    def test_drafts_are_not_changed(self, store: BaseMetadataStore) -> None:
+        """Writing does not change the mappings of a draft, converted values included. [7.6]"""
+        prepare(store, s=STRUCT)
+        properties = {"s": {"n": 1, "t": (1, 2)}}
+        put(store, ARTIFACT, properties=properties)
+        assert exact(properties) == exact({"s": {"n": 1, "t": (1, 2)}})
