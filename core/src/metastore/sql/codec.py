@@ -129,7 +129,9 @@ def decode_mixed(value: Any, rest: Any) -> Value | None:
     if value is None:
         if type(rest) is int:
             return bool(rest)
-        return None if rest in (_LITERAL, _MINUS_ZERO) else _decode_proto(rest)
+        if not isinstance(rest, str | bytes) or rest in (_LITERAL, _MINUS_ZERO):
+            return None
+        return _decode_proto(rest)
     return -0.0 if rest == _MINUS_ZERO else cast("Value", value)
 
 

@@ -36,14 +36,12 @@ _TIMES = {
     OrderBy.UPDATE_TIME: "last_update_time_since_epoch",
 }
 
-# Plain tuples are the fastest way from a stored number to a member; unknown numbers of a newer
-# or damaged store are UNKNOWN.
-_ARTIFACT_STATES: tuple[ArtifactState, ...] = tuple(ArtifactState)
-_EXECUTION_STATES: tuple[ExecutionState, ...] = tuple(ExecutionState)
-_EVENT_TYPES: tuple[EventType, ...] = tuple(EventType)
-_STATES: dict[NodeKind, tuple[Any, ...]] = {
-    NodeKind.ARTIFACT: _ARTIFACT_STATES,
-    NodeKind.EXECUTION: _EXECUTION_STATES,
+# Plain dicts are the fastest way from what is stored to a member; what a newer release or a
+# damaged store holds besides is UNKNOWN.
+_EVENT_TYPES: dict[Any, EventType] = {int(each): each for each in EventType}
+_STATES: dict[NodeKind, dict[Any, Any]] = {
+    NodeKind.ARTIFACT: {None: None, **{int(each): each for each in ArtifactState}},
+    NodeKind.EXECUTION: {None: None, **{int(each): each for each in ExecutionState}},
 }
 _CLASSES: dict[NodeKind, type[Any]] = {
     NodeKind.ARTIFACT: Artifact,
@@ -403,10 +401,7 @@ def _nodes(kind: NodeKind, rows: list[tuple[Any, ...]], maps: _Maps) -> list[Any
         if states is None:
             nodes.append(build(*common))
             continue
-        stored = row[7]
-        state = (
-            None if stored is None else states[stored] if 0 <= stored < len(states) else states[0]
-        )
+        state = states.get(row[7], states[0])
         if kind is NodeKind.ARTIFACT:
             nodes.append(build(*common, row[8] or "", state))
         else:
@@ -448,7 +443,7 @@ def read_events(session: Session, query: EventQuery) -> list[Event]:
         Event(
             artifact_id,
             execution_id,
-            _EVENT_TYPES[type] if 0 <= type < len(_EVENT_TYPES) else EventType.UNKNOWN,
+            _EVENT_TYPES.get(type, EventType.UNKNOWN),
             time or 0,
             tuple(paths.get(id, ())),
             id,

@@ -19,6 +19,7 @@ from sqlalchemy import (
     QueuePool,
     String,
     Table,
+    and_,
     bindparam,
     column,
     func,
@@ -31,8 +32,9 @@ from sqlalchemy import table as table_clause
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from sqlalchemy.pool import Pool
 
-from metastore import ClosedError, MetastoreError, OpenMode
+from metastore import ClosedError, ForkError, InvalidError, MetastoreError, OpenMode
 from metastore.sql import Database, Schema, SchemaOptions, Session
+from metastore.sql.database import Row, Statement
 from metastore_flavor_sqlite._errors import translate
 from metastore_flavor_sqlite.config import SQLiteConfig
 
@@ -46,6 +48,29 @@ _DRIVER_ERRORS = (sqlite3.Error, UnicodeEncodeError, OverflowError)
 _of_parents: list[object] = []
 
 
+class _Session(Session):
+    """A session that reads text which is no UTF-8, too; other programs may have written it."""
+
+    def rows(self, statement: Statement, **values: Any) -> list[Row]:
+        """Run a query; bytes that are no UTF-8 become U+FFFD."""
+        try:
+            return super().rows(statement, **values)
+        except sqlite3.OperationalError as error:
+            if "decode to UTF-8" not in str(error):
+                raise
+        # Only now: a function of ours for every text would cost more than all else.
+        connection = self.cursor.connection
+        connection.text_factory = _lenient
+        try:
+            return super().rows(statement, **values)
+        finally:
+            connection.text_factory = str
+
+
+def _lenient(text: bytes) -> str:
+    return text.decode(errors="replace")
+
+
 class SQLiteDatabase(Database):
     """Connections to one file, or the one connection of a store in memory."""
 
@@ -57,10 +82,13 @@ class SQLiteDatabase(Database):
         self.dialect = sqlite_dialect(paramstyle="qmark")
         self.schema = _SCHEMA
         self.location = location
-        self._path = config.path
+        # Absolute: a relative one would be another file once the process changes its folder.
+        self._path = None if config.path is None else config.path.absolute()
         self._timeout = config.busy_timeout
         self._reading = mode == "r"
         self._closed = False
+        self.may_create = False
+        """Whether to connect makes the file; never while it is in use, should it be removed."""
         self._pool = self._new_pool()
         self._owner = os.getpid()
         # A store in memory is one connection: one thread at a time.
@@ -84,7 +112,8 @@ class SQLiteDatabase(Database):
         elif self._reading:
             connection = self._open_for_reading(self._path)
         else:
-            connection = self._open_file(_uri(self._path, "mode=rwc"))
+            how = "mode=rwc" if self.may_create else "mode=rw"
+            connection = self._open_file(_uri(self._path, how))
         # Every write is on the disk when it returns, in both journal modes.
         connection.execute("PRAGMA synchronous = FULL")
         return connection
@@ -102,18 +131,19 @@ class SQLiteDatabase(Database):
         )
 
     def _open_for_reading(self, path: Path) -> sqlite3.Connection:
-        """Open without ever changing the file.
+        """Open without changing the file, but for taking back what a writer that died began.
 
         A file with a write-ahead log needs care: to read it, SQLite makes two files beside it, and
         only a connection that may write removes them again.
         """
-        beside = path.with_name(path.name + "-wal").exists()
-        if _has_write_ahead_log(path) and not beside:
+        journal, log = (path.with_name(path.name + end) for end in ("-journal", "-wal"))
+        unused_log = _has_write_ahead_log(path) and not log.exists()
+        if unused_log or journal.exists():
             if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
                 connection = self._open_file(_uri(path, "mode=rw"))
                 connection.execute("PRAGMA query_only = ON")
                 return connection
-            if not os.access(path.parent, os.W_OK):
+            if unused_log and not os.access(path.parent, os.W_OK):
                 # Nobody is writing, and we could not make the two files.
                 return self._open_file(_uri(path, "mode=ro&immutable=1"))
         return self._open_file(_uri(path, "mode=ro"))
@@ -141,22 +171,36 @@ class SQLiteDatabase(Database):
         if self._turn is not None:
             self._turn.acquire()
         try:
+            self._check_usable()
             fairy = self._pool.connect()
             try:
                 yield fairy.dbapi_connection  # type: ignore[misc]
             finally:
                 fairy.close()
+                if self._closed:
+                    self._pool.dispose()
         finally:
             if self._turn is not None:
                 self._turn.release()
 
-    def _leave_parent(self) -> None:
-        _of_parents.append(self._pool)
-        if self._path is None:
+    def _check_usable(self) -> None:
+        if self._closed:
             raise ClosedError(
+                f"the store {self.location} is closed", hint="open it again with connect()"
+            )
+        if self._turn is not None and self._pool.checkedout():  # type: ignore[attr-defined]
+            raise InvalidError(
+                f"the store {self.location} in memory is asked inside a transaction of its own",
+                hint="ask it before or after the transaction",
+            )
+
+    def _leave_parent(self) -> None:
+        if self._path is None:
+            raise ForkError(
                 f"the store {self.location} is in the memory of the parent process",
                 hint="use a file to share a store among processes",
             )
+        _of_parents.append(self._pool)
         self._pool = self._new_pool()
         self._owner = os.getpid()
 
@@ -168,7 +212,7 @@ class SQLiteDatabase(Database):
                 cursor = connection.cursor()
                 cursor.execute("BEGIN IMMEDIATE" if write else "BEGIN")
                 try:
-                    yield Session(self, cursor)
+                    yield _Session(self, cursor)
                     cursor.execute("COMMIT")
                 except BaseException:
                     # SQLite has rolled back by itself where the disk was full or failed.
@@ -184,9 +228,10 @@ class SQLiteDatabase(Database):
 
     def close(self) -> None:
         """Close every connection that is not in use; the others when they come back."""
-        if not self._closed and self._owner == os.getpid():
-            self._pool.dispose()
+        # In this order: who gives a connection back later sees that the store is closed.
         self._closed = True
+        if self._owner == os.getpid():
+            self._pool.dispose()
 
     # Statements.
 
@@ -220,7 +265,10 @@ class SQLiteDatabase(Database):
         """``column IN (SELECT value FROM json_each(?))``."""
         values = func.json_each(bindparam(name, type_=String)).table_valued("value", name=name)
         listed = select(values.c.value)
-        return func.hex(column).in_(listed) if shape == "hex" else column.in_(listed)
+        if shape == "hex":
+            # hex(NULL) is an empty text.
+            return and_(column.is_not(None), func.hex(column).in_(listed))
+        return column.in_(listed)
 
     def bind_list(self, values: Collection[Any], shape: str) -> str:
         """The list as JSON."""
@@ -230,13 +278,17 @@ class SQLiteDatabase(Database):
 
 
 def _uri(path: Path, options: str) -> str:
-    return f"file:{quote(str(path.absolute()))}?{options}"
+    return f"file:{quote(os.fsencode(path))}?{options}"
 
 
 def _has_write_ahead_log(path: Path) -> bool:
     """By the file format's read version, byte 19 of the header (sqlite.org/fileformat.html)."""
-    with path.open("rb") as file:
-        return file.read(20)[19:] == b"\x02"
+    try:
+        with path.open("rb") as file:
+            return file.read(20)[19:] == b"\x02"
+    except OSError:
+        # Then SQLite cannot open it either, and says so.
+        return False
 
 
 def _last_ids() -> CompoundSelect[Any]:

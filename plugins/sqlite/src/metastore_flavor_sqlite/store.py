@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import quote
 
-from metastore import Capabilities, NotFoundError, Offender, OpenError, OpenMode
+from metastore import Capabilities, NotAStoreError, NotFoundError, Offender, OpenError, OpenMode
 from metastore.sql import SQLMetadataStore
 from metastore_flavor_sqlite._database import SQLiteDatabase
 from metastore_flavor_sqlite._schema import check_schema, create_schema, is_empty
@@ -38,18 +39,25 @@ class SQLiteMetadataStore(SQLMetadataStore):
             What is there cannot be opened; it was not touched.
         """
         path = config.path
-        location = "sqlite://" if path is None else f"sqlite:///{path.as_posix()}"
+        location = "sqlite://" if path is None else f"sqlite:///{_quoted(path)}"
         if path is not None:
             _check_path(path, creating=mode == "rw" and create)
         database = SQLiteDatabase(config, mode=mode, location=location)
+        database.may_create = mode == "rw" and create
         try:
             if is_empty(database) and (path is None or (mode == "rw" and create)):
                 create_schema(database)
             check_schema(database)
+            database.may_create = False
         except BaseException:
             database.close()
             raise
         return cls(database, location=location, mode=mode)
+
+
+def _quoted(path: Path) -> str:
+    """The path as it stands in a URL; only what would be read as another path is quoted."""
+    return "".join(quote(each) if each in "%?" or each < " " else each for each in path.as_posix())
 
 
 class NoStoreError(OpenError, NotFoundError):
@@ -71,6 +79,12 @@ def _check_path(path: Path, *, creating: bool) -> None:
                 offender=offender,
             )
         if path.exists():
+            if not path.is_file():
+                raise NotAStoreError(
+                    f"{str(path)!r} is a device or a pipe, not a file",
+                    hint="correct the path",
+                    offender=offender,
+                )
             return
         if not creating:
             raise NoStoreError(

@@ -1,0 +1,59 @@
+"""The command ``metastore``: one module a noun, imported only when that noun is used.
+
+Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted.  What was asked for goes to stdout,
+remarks and errors go to stderr.
+"""
+
+from __future__ import annotations
+
+import click
+
+from metastore.cli._errors import ReportingGroup
+from metastore.cli._lazy import Noun
+from metastore.cli._options import debug_option
+
+__all__ = ["cli", "main"]
+
+_NOUNS = {
+    "demo": Noun("metastore.cli.demo:demo", "Record a small pipeline and look at it."),
+    "pipeline": Noun("metastore.cli.pipeline:pipeline", "Pipelines: what there are runs of."),
+    "run": Noun("metastore.cli.run:run", "Runs of pipelines, and their steps."),
+    "artifact": Noun("metastore.cli.artifact:artifact", "What steps read and wrote."),
+    "lineage": Noun("metastore.cli.lineage:lineage", "What an artifact was made from."),
+    "flavor": Noun("metastore.cli.flavor:flavor", "The installed flavors: kinds of stores."),
+}
+
+
+def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from importlib.metadata import version
+
+    click.echo(f"metastore {version('metastore-core')}")
+    ctx.exit()
+
+
+@click.group(cls=ReportingGroup, nouns=_NOUNS)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the version and exit.",
+)
+@debug_option()
+def cli() -> None:
+    """Look at the history of machine-learning work that a metadata store keeps.
+
+    A store is named by a URL, such as sqlite:///runs.db (relative to the current folder) or
+    sqlite:////data/runs.db (absolute): with --store, or in the environment variable
+    METASTORE_STORE. Without either it is an SQLite file in your data folder.
+
+    New here? Try: metastore demo
+    """
+
+
+def main() -> None:
+    """Run the command that the process was started with, and exit."""
+    cli()

@@ -1,0 +1,104 @@
+"""What a command that fails says, and how it exits."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from metastore.cli._escape import escape
+from metastore.cli._lazy import LazyGroup
+from metastore.errors import MetastoreError, NotFoundError
+
+__all__ = ["ReportingGroup", "Settings", "WrongUse", "hinted"]
+
+FAILED = 1
+INTERRUPTED = 130
+
+
+class Settings:
+    """What options say about the whole command: the `obj` of its click context."""
+
+    def __init__(self) -> None:
+        self.debug = False
+        """Whether an error is shown with its traceback."""
+
+
+class WrongUse(click.ClickException):
+    """The input cannot be meant like this; as an error of ours, but with exit code 2."""
+
+    exit_code = 2
+
+    def show(self, file: Any = None) -> None:
+        """One line, as of any other error."""
+        _say(self.message)
+
+
+@contextmanager
+def hinted(hint: str) -> Iterator[None]:
+    """What is not found inside is answered with this hint: the library's own speak Python."""
+    try:
+        yield
+    except NotFoundError as error:
+        error.hint = hint
+        raise
+
+
+class ReportingGroup(LazyGroup):
+    """The outermost group: turns whatever happens inside into an exit code and one line."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command line and exit; raises `SystemExit` only, or with --debug what it was."""
+        settings = Settings()
+        extra.pop("standalone_mode", None)
+        for stream in (sys.stdout, sys.stderr):
+            # Names may hold what the terminal's encoding does not.
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
+        try:
+            code = super().main(*args, standalone_mode=False, obj=settings, **extra)
+        except click.ClickException as error:
+            error.message = escape(error.message, keep="\n")
+            error.show()
+            sys.exit(error.exit_code)
+        except click.Abort:
+            sys.exit(INTERRUPTED)
+        except Exception as error:  # noqa: BLE001 - the end of the line: it says which, and exits
+            if settings.debug:
+                raise
+            _say(_line(error))
+            sys.exit(FAILED)
+        sys.exit(code if isinstance(code, int) else 0)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand; here, because click's own `main` is louder about these two."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            raise SystemExit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # ``| head`` has read enough.  Python flushes once more at exit, to nobody.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(0) from None
+        return result
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, MetastoreError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    # Without its text, which may hold values.
+    return (
+        f"a {type(error).__name__} that nobody foresaw, which is a bug in metastore; "
+        "run the command again with --debug, and report what it says"
+    )
+
+
+def _say(text: str) -> None:
+    click.echo(f"error: {escape(text)}", err=True)

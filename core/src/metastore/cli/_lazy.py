@@ -1,0 +1,63 @@
+"""Groups of commands that import a command's module when it is used, and know what was meant."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import click
+
+__all__ = ["LazyGroup", "Noun", "SuggestingGroup"]
+
+
+class Noun(NamedTuple):
+    """A command that is not imported yet."""
+
+    where: str
+    """``"package.module:name"``"""
+    summary: str
+    """Its line in the list of commands: said here, so that the list imports nothing."""
+
+
+class SuggestingGroup(click.Group):
+    """A group that answers an unknown command with the one that was probably meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, which offers help itself only since 8.4, and not in lazy groups."""
+        known = self.list_commands(ctx)
+        word = args[0]
+        if word in known or word.startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        near = difflib.get_close_matches(word, known, n=1)
+        help = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}."
+        raise click.UsageError(f"No such command {word!r}. {help}", ctx)
+
+
+class LazyGroup(SuggestingGroup):
+    """A group whose commands are imported one at a time; listing them imports none."""
+
+    def __init__(self, *args: Any, nouns: Mapping[str, Noun], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._nouns = nouns
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order in which a newcomer needs them."""
+        return list(self._nouns)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command."""
+        noun = self._nouns.get(cmd_name)
+        if noun is None:
+            return None
+        module, _, name = noun.where.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in the help text."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, noun.summary) for name, noun in self._nouns.items()])
