@@ -19,6 +19,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from metastore.errors import InvalidError, Offender
 from metastore.model import (
+    LINK_KINDS,
+    NODE_KINDS,
     ArtifactState,
     EventType,
     ExecutionState,
@@ -208,14 +210,14 @@ class Batch:
 
     def __init__(self) -> None:
         self.types: list[TypeDraft] = []
-        self.nodes: dict[NodeKind, list[NodeDraft]] = {kind: [] for kind in NodeKind}
+        self.nodes: dict[NodeKind, list[NodeDraft]] = {kind: [] for kind in NODE_KINDS}
         self.events: list[EventDraft] = []
-        self.links: dict[LinkKind, list[LinkDraft]] = {kind: [] for kind in LinkKind}
+        self.links: dict[LinkKind, list[LinkDraft]] = {kind: [] for kind in LINK_KINDS}
 
     def __repr__(self) -> str:
         counts = {"types": len(self.types), "events": len(self.events)}
         counts |= {f"{kind.label}s": len(drafts) for kind, drafts in self.nodes.items()}
-        counts |= {f"{kind.value}s": len(drafts) for kind, drafts in self.links.items()}
+        counts |= {f"{kind.label}s": len(drafts) for kind, drafts in self.links.items()}
         return f"<Batch: {', '.join(f'{n} {what}' for what, n in counts.items() if n) or 'empty'}>"
 
     def type(

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from metastore.model import (
+    LINK_KINDS,
+    NODE_KINDS,
     AnyNode,
     EventType,
     LinkKind,
@@ -182,14 +184,14 @@ class Changes:
     type_inserts: list[TypeInsert] = field(default_factory=list)
     type_updates: list[TypeUpdate] = field(default_factory=list)
     inserts: dict[NodeKind, list[NodeInsert]] = field(
-        default_factory=lambda: {kind: [] for kind in NodeKind}
+        default_factory=lambda: {kind: [] for kind in NODE_KINDS}
     )
     updates: dict[NodeKind, list[NodeUpdate]] = field(
-        default_factory=lambda: {kind: [] for kind in NodeKind}
+        default_factory=lambda: {kind: [] for kind in NODE_KINDS}
     )
     events: list[NewEvent] = field(default_factory=list)
     links: dict[LinkKind, list[tuple[Target, Target]]] = field(
-        default_factory=lambda: {kind: [] for kind in LinkKind}
+        default_factory=lambda: {kind: [] for kind in LINK_KINDS}
     )
 
     def __bool__(self) -> bool:

@@ -15,6 +15,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple, TypeAlias
 
 __all__ = [
+    "LINK_KINDS",
+    "NODE_KINDS",
     "SIMPLE_TYPES",
     "AnyNode",
     "Artifact",
@@ -54,20 +56,31 @@ def time_of(milliseconds: int) -> datetime:
         return _LATEST if milliseconds > 0 else _EARLIEST
 
 
-class NodeKind(enum.IntEnum):
+class _IntEnum(enum.IntEnum):
+    """Members are keys of most dictionaries here, and an enumeration's own hash is slow."""
+
+    __hash__ = int.__hash__
+
+
+class NodeKind(_IntEnum):
     """The three kinds of nodes, and so of types; the numbers are `Type.type_kind` of the schema."""
 
     EXECUTION = 0
     ARTIFACT = 1
     CONTEXT = 2
 
-    @property
-    def label(self) -> str:
-        """``"artifact"``, ``"execution"`` or ``"context"``, for messages."""
-        return self.name.lower()
+    label: str
+    """``"artifact"``, ``"execution"`` or ``"context"``, for messages."""
+
+    def __init__(self, _: int) -> None:
+        self.label = self._name_.lower()
 
 
-class PropertyKind(enum.IntEnum):
+NODE_KINDS: tuple[NodeKind, ...] = tuple(NodeKind)
+"""All of them; to walk an enumeration itself is slow."""
+
+
+class PropertyKind(_IntEnum):
     """The kind of a property's value; the numbers are `TypeProperty.data_type` of the schema."""
 
     INT = 1
@@ -78,7 +91,7 @@ class PropertyKind(enum.IntEnum):
     BOOLEAN = 6
 
 
-class ArtifactState(enum.IntEnum):
+class ArtifactState(_IntEnum):
     """What is known about the data behind an artifact."""
 
     UNKNOWN = 0
@@ -90,7 +103,7 @@ class ArtifactState(enum.IntEnum):
     REFERENCE = 6
 
 
-class ExecutionState(enum.IntEnum):
+class ExecutionState(_IntEnum):
     """The last known state of an execution."""
 
     UNKNOWN = 0
@@ -102,7 +115,7 @@ class ExecutionState(enum.IntEnum):
     CANCELED = 6
 
 
-class EventType(enum.IntEnum):
+class EventType(_IntEnum):
     """How an execution touched an artifact."""
 
     UNKNOWN = 0
@@ -139,24 +152,27 @@ _OUTPUTS = frozenset(
 class LinkKind(enum.Enum):
     """The three kinds of links; the first end is always a context."""
 
-    ATTRIBUTION = "attribution"
+    ATTRIBUTION = ("attribution", NodeKind.ARTIFACT)
     """context - artifact"""
-    ASSOCIATION = "association"
+    ASSOCIATION = ("association", NodeKind.EXECUTION)
     """context - execution"""
-    PARENT = "parent context"
+    PARENT = ("parent context", NodeKind.CONTEXT)
     """context - its parent context"""
 
-    @property
-    def other(self) -> NodeKind:
-        """The kind of the second end."""
-        return _OTHER_END[self]
+    label: str
+    """What it is called in messages."""
+    other: NodeKind
+    """The kind of the second end."""
+
+    __hash__ = object.__hash__
+
+    def __init__(self, label: str, other: NodeKind) -> None:
+        self.label = label
+        self.other = other
 
 
-_OTHER_END = {
-    LinkKind.ATTRIBUTION: NodeKind.ARTIFACT,
-    LinkKind.ASSOCIATION: NodeKind.EXECUTION,
-    LinkKind.PARENT: NodeKind.CONTEXT,
-}
+LINK_KINDS: tuple[LinkKind, ...] = tuple(LinkKind)
+"""All of them."""
 
 
 class Proto(NamedTuple):

@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from metastore_flavor_sqlite import SQLiteConfig, SQLiteMetadataStore
 
 import metastore
 from metastore import (
@@ -32,6 +31,7 @@ from metastore import (
     TypeQuery,
 )
 from metastore.model import SIMPLE_TYPES, AnyNode, Execution, Proto, Value
+from metastore_flavor_sqlite import SQLiteConfig, SQLiteMetadataStore
 
 ARTIFACT, EXECUTION, CONTEXT = NodeKind.ARTIFACT, NodeKind.EXECUTION, NodeKind.CONTEXT
 

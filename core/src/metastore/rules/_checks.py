@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from metastore.errors import InvalidError, Offender
@@ -52,14 +52,15 @@ _DOUBLE_FOR_INT = "write it as a float (1.0, not 1): ints and doubles are differ
 
 
 def properties(
-    values: Any, declared: Mapping[str, PropertyKind] | None, offender: Offender
+    values: Any, declared: Mapping[str, PropertyKind] | None, whose: Callable[[], Offender]
 ) -> Mapping[str, Value]:
     """The values, each of a plain type and of the kind that the type declares.
 
     `declared` None stands for custom properties, which take any key and kind.  Returns `values`
-    itself where nothing had to be converted.
+    itself where nothing had to be converted.  `whose` makes the offender, should there be one.
     """
     if type(values) is not dict and not isinstance(values, Mapping):
+        offender = whose()
         raise InvalidError(
             f"the properties of {offender} are no mapping",
             hint="give a dict of keys and values",
@@ -81,6 +82,7 @@ def properties(
             try:
                 clean = clean_value(value)
             except BadValueError as error:
+                offender = whose()
                 at = offender._replace(property=key if isinstance(key, str) else None)
                 raise InvalidError(
                     f"property {key!r} of {offender} {error}",
@@ -92,19 +94,20 @@ def properties(
                 cleaned = dict(values) if cleaned is None else cleaned
                 cleaned[key] = clean
         if type(key) is not str or not key.isascii():
-            _check_key(key, offender)
+            _check_key(key, whose)
             plain_keys = plain_keys and type(key) is str
         if declared is not None and declared.get(key) is not kind:
-            raise _undeclared(key, kind, declared, offender)
+            raise _undeclared(key, kind, declared, whose())
     if not plain_keys:
         cleaned = {clean_text(key): value for key, value in (cleaned or values).items()}
     return values if cleaned is None else cleaned
 
 
-def _check_key(key: Any, offender: Offender) -> None:
+def _check_key(key: Any, whose: Callable[[], Offender]) -> None:
     try:
         clean_text(key)
     except BadValueError as error:
+        offender = whose()
         raise InvalidError(f"a property key of {offender} {error}", offender=offender) from None
 
 

@@ -2,53 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
+from typing import Any, cast
 
-from metastore.batch import EventDraft, LinkDraft, NodeRef
+from metastore.batch import EventDraft, LinkDraft, NodeRef, Ref
 from metastore.changes import Changes, EventKey, NewEvent, Questions, Target
-from metastore.errors import AlreadyExistsError, InvalidError, Offender
-from metastore.model import EventType, LinkKind, NodeKind
-from metastore.rules._checks import is_id, is_stored_id, milliseconds
+from metastore.errors import AlreadyExistsError, InvalidError, NotFoundError, Offender
+from metastore.model import NODE_KINDS, EventType, LinkKind, NodeKind
+from metastore.rules._checks import is_id, milliseconds
 from metastore.values import INT64_MAX, INT64_MIN, BadValueError, clean_text
 
-Resolve = Callable[[NodeKind, NodeRef, Offender], Target]
-"""A node that an event or a link names -> its id or row; raises for one that does not exist."""
+
+class Ends:
+    """What events and links may name: stored ids that exist, and the drafts of the batch.
+
+    `find` gives the id or row of a reference, or raises the error that says what is wrong with it;
+    only then is an offender made, because a batch has many references and most are right.
+    """
+
+    def __init__(
+        self, existing: Mapping[NodeKind, set[int]], drafts: Mapping[NodeKind, Any]
+    ) -> None:
+        self._existing = {kind: existing.get(kind, set()) for kind in NODE_KINDS}
+        self._drafts = drafts
+
+    def find(self, kind: NodeKind, ref: NodeRef, what: str, index: int) -> Target:
+        """The id or row that the end of an event or a link stands for."""
+        if type(ref) is int and ref in self._existing[kind]:
+            return ref
+        if type(ref) is Ref and ref.kind is kind:
+            outcomes = self._drafts[kind].outcomes
+            if 0 <= ref.index < len(outcomes):
+                return cast("Target", outcomes[ref.index][0])
+        raise self._error(kind, ref, Offender(what, index))
+
+    @staticmethod
+    def _error(kind: NodeKind, ref: NodeRef, offender: Offender) -> InvalidError | NotFoundError:
+        if isinstance(ref, Ref):
+            return InvalidError(
+                f"{offender} wants {_an(kind)} of this batch, and names another thing",
+                hint="use the Ref that this batch returned for it",
+                offender=offender,
+            )
+        if not is_id(ref):
+            return InvalidError(
+                f"{offender} has no {kind.label}",
+                hint="give a stored id, or a Ref of this batch",
+                offender=offender,
+            )
+        return NotFoundError(
+            f"there is no {kind.label} with id {ref}, which {offender} names",
+            hint="correct the id, or add the node to the batch and use its Ref",
+            offender=offender,
+        )
+
+
+def _an(kind: NodeKind) -> str:
+    return f"a{'n' if kind is not NodeKind.CONTEXT else ''} {kind.label}"
 
 
 def ask_existing(
-    events: Iterable[EventDraft],
+    events: list[EventDraft],
     links: Iterable[tuple[LinkKind, list[LinkDraft]]],
     questions: Questions,
 ) -> None:
     """Ask whether the stored ends of events and links exist."""
-    existing: dict[NodeKind, set[int]] = {kind: set() for kind in NodeKind}
-    for event in events:
-        _ask(existing[NodeKind.ARTIFACT], event.artifact)
-        _ask(existing[NodeKind.EXECUTION], event.execution)
+    named: dict[NodeKind, list[NodeRef]] = {kind: [] for kind in NODE_KINDS}
+    named[NodeKind.ARTIFACT] += [event.artifact for event in events]
+    named[NodeKind.EXECUTION] += [event.execution for event in events]
     for kind, drafts in links:
-        for context, other in drafts:
-            _ask(existing[NodeKind.CONTEXT], context)
-            _ask(existing[kind.other], other)
-    questions.existing = existing
+        named[NodeKind.CONTEXT] += [draft.context for draft in drafts]
+        named[kind.other] += [draft.other for draft in drafts]
+    questions.existing = {
+        kind: {ref for ref in refs if type(ref) is int and 0 < ref <= INT64_MAX}
+        for kind, refs in named.items()
+        if refs
+    }
 
 
-def _ask(ids: set[int], ref: NodeRef) -> None:
-    if isinstance(ref, int) and is_stored_id(ref):
-        ids.add(ref)
-
-
-def resolve_events(
-    drafts: list[EventDraft], resolve: Resolve
-) -> list[tuple[Target, Target, EventType]]:
+def resolve_events(drafts: list[EventDraft], ends: Ends) -> list[tuple[Target, Target, EventType]]:
     """The ends of the events, checked."""
     resolved: list[tuple[Target, Target, EventType]] = []
     for index, draft in enumerate(drafts):
-        offender = Offender("event", index)
-        artifact = resolve(NodeKind.ARTIFACT, draft.artifact, offender)
-        execution = resolve(NodeKind.EXECUTION, draft.execution, offender)
+        artifact = ends.find(NodeKind.ARTIFACT, draft.artifact, "event", index)
+        execution = ends.find(NodeKind.EXECUTION, draft.execution, "event", index)
         type = _event_type(draft.type)
         if type is EventType.UNKNOWN:
+            offender = Offender("event", index)
             known = ", ".join(each.name for each in EventType if each)
             raise InvalidError(
                 f"{offender} has no type", hint=f"use one of {known}", offender=offender
@@ -58,6 +99,8 @@ def resolve_events(
 
 
 def _event_type(type: object) -> EventType:
+    if isinstance(type, EventType):
+        return type
     # True and 1.0 are equal to 1, but surely not meant as DECLARED_OUTPUT.
     if isinstance(type, int) and is_id(type):
         try:
@@ -77,8 +120,8 @@ def plan_events(
     """Add the events; one that exists already is an error."""
     seen: set[tuple[Target, Target, EventType]] = set(stored)
     for index, (draft, end) in enumerate(zip(drafts, ends, strict=True)):
-        offender = Offender("event", index)
         if end in seen:
+            offender = Offender("event", index)
             raise AlreadyExistsError(
                 f"{offender} exists already: the same artifact, execution and type",
                 hint="events are written once and never change",
@@ -89,13 +132,13 @@ def plan_events(
         changes.events.append(
             NewEvent(
                 *end,
-                now if time is None else milliseconds(time, offender),
-                _path(draft.path, offender),
+                now if time is None else milliseconds(time, Offender("event", index)),
+                _path(draft.path, index),
             )
         )
 
 
-def _path(path: tuple[int | str, ...], offender: Offender) -> tuple[int | str, ...]:
+def _path(path: tuple[int | str, ...], index: int) -> tuple[int | str, ...]:
     steps: list[int | str] = []
     for step in path:
         if type(step) is int and INT64_MIN <= step <= INT64_MAX:
@@ -104,6 +147,7 @@ def _path(path: tuple[int | str, ...], offender: Offender) -> tuple[int | str, .
         try:
             steps.append(clean_text(step))
         except BadValueError:
+            offender = Offender("event", index)
             raise InvalidError(
                 f"a step of the path of {offender} is neither an index nor a key",
                 hint="a path is made of 64-bit integers and text",
@@ -112,22 +156,18 @@ def _path(path: tuple[int | str, ...], offender: Offender) -> tuple[int | str, .
     return tuple(steps)
 
 
-def plan_links(
-    kind: LinkKind, drafts: list[LinkDraft], resolve: Resolve, changes: Changes
+def resolve_links(
+    kind: LinkKind, drafts: list[LinkDraft], ends: Ends
 ) -> list[tuple[Target, Target]]:
-    """Add attributions or associations once each; for parent links, only resolve them."""
-    resolved: list[tuple[Target, Target]] = []
-    for index, (context, other) in enumerate(drafts):
-        offender = Offender(kind.value, index)
-        resolved.append(
-            (
-                resolve(NodeKind.CONTEXT, context, offender),
-                resolve(kind.other, other, offender),
-            )
+    """The ends of the links, checked."""
+    find, label, other_kind = ends.find, kind.label, kind.other
+    return [
+        (
+            find(NodeKind.CONTEXT, context, label, index),
+            find(other_kind, other, label, index),
         )
-    if kind is not LinkKind.PARENT:
-        changes.links[kind] = list(dict.fromkeys(resolved))
-    return resolved
+        for index, (context, other) in enumerate(drafts)
+    ]
 
 
 def plan_parents(
@@ -139,7 +179,7 @@ def plan_parents(
         parents.setdefault(link[0], []).append(link[1])
     seen: set[tuple[Target, Target]] = set(stored)
     for index, (child, parent) in enumerate(links):
-        offender = Offender(LinkKind.PARENT.value, index)
+        offender = Offender(LinkKind.PARENT.label, index)
         if child == parent:
             raise InvalidError(
                 f"{offender} makes a context its own parent",
@@ -181,7 +221,7 @@ def _refuse_cycles(links: list[tuple[Target, Target]], parents: dict[Target, lis
                 cycle = [*path[on_path[context] :], context]
                 culprits = [new[edge] for edge in pairwise(cycle) if edge in new]
                 if culprits:
-                    offender = Offender(LinkKind.PARENT.value, min(culprits))
+                    offender = Offender(LinkKind.PARENT.label, min(culprits))
                     raise InvalidError(
                         f"{offender} closes a cycle of parent contexts",
                         hint="a context cannot be among its own ancestors",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
-from metastore.batch import Insert, Merge, NodeDraft, Outcome, Replace, Reuse
-from metastore.changes import Changes, New, NodeInsert, Questions, Target
+from metastore.batch import Insert, Merge, NodeDraft, Outcome, Replace, Reuse, TypeRef
+from metastore.changes import Answers, Changes, New, NodeInsert, Questions, Target
 from metastore.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -54,6 +54,7 @@ class NodePlanner:
         self._uris: dict[tuple[Target, str], Target] = {}
         # Names and external ids that drafts of this batch take away from a stored node.
         self._released: dict[object, int] = {}
+        self._resolved: dict[TypeRef, TypeState] = {}
 
     # Questions: what is asked first needs nothing but types; what is asked next needs the first.
 
@@ -93,19 +94,14 @@ class NodePlanner:
         questions.names[self.kind] = names
         questions.external_ids[self.kind] = external_ids
 
-    def learn(
-        self,
-        nodes: Mapping[int, AnyNode],
-        names: Mapping[tuple[int, str], int],
-        external_ids: Mapping[str, int],
-        uris: Mapping[tuple[int, str], int],
-    ) -> None:
+    def learn(self, answers: Answers) -> None:
         """Take in the answers."""
-        self._stored.update(nodes)
-        self._names.update(names.items())
-        self._external_ids.update(external_ids)
-        if self.kind is NodeKind.ARTIFACT:
-            self._uris.update(uris.items())
+        kind = self.kind
+        self._stored.update(answers.nodes.get(kind, {}))
+        self._names.update(answers.names.get(kind, {}).items())
+        self._external_ids.update(answers.external_ids.get(kind, {}))
+        if kind is NodeKind.ARTIFACT:
+            self._uris.update(answers.uris.items())
 
     def ask_next(self, questions: Questions) -> None:
         """Ask for the rows that reuse found, the types of rows, and the names of renamed rows."""
@@ -173,32 +169,40 @@ class NodePlanner:
         return name, uri, external_id
 
     def _type(self, index: int, draft: NodeDraft) -> TypeState:
+        ref = draft.type
+        if ref in self._resolved:
+            return self._resolved[ref]
         offender = node_offender(self.kind, index, draft.name)
-        if draft.type is None:
+        if ref is None:
             raise InvalidError(
                 f"{offender} has no type", hint="every new node has a type", offender=offender
             )
-        return self._types.resolve(self.kind, draft.type, offender)
+        found = self._resolved[ref] = self._types.resolve(self.kind, ref, offender)
+        return found
 
     def _content(self, index: int, draft: NodeDraft, declared: TypeState | None) -> Content:
         """The draft's fields, checked; `declared` None leaves the declared properties aside."""
         name, uri, external_id = self._texts(index, draft)
-        offender = node_offender(self.kind, index, name)
+
+        # Made on demand: nearly every draft is right.
+        def offender() -> Offender:
+            return node_offender(self.kind, index, name)
+
+        own, custom = draft.properties, draft.custom_properties
         return Content(
             name,
             uri,
             None if draft.state is None else self._state(draft.state, offender),
             external_id,
-            properties(draft.properties, declared.properties, offender)
-            if declared is not None
-            else draft.properties,
-            properties(draft.custom_properties, None, offender)
-            if draft.custom_properties
-            else draft.custom_properties,
+            properties(own, declared.properties, offender) if declared is not None else own,
+            properties(custom, None, offender),
         )
 
-    def _state(self, state: Any, offender: Offender) -> int:
+    def _state(self, state: Any, whose: Callable[[], Offender]) -> int:
         states = _STATES.get(self.kind)
+        if states is not None and type(state) is states:
+            return int(state)
+        offender = whose()
         if states is None:
             raise InvalidError(
                 f"{offender} has a state, and contexts have none",
@@ -218,37 +222,31 @@ class NodePlanner:
     def _insert(self, index: int, draft: NodeDraft, inserts: list[NodeInsert], now: int) -> Target:
         declared = self._type(index, draft)
         content = self._content(index, draft, declared)
-        name, external_id = content.name, content.external_id
-        offender = node_offender(self.kind, index, name)
         new = New(len(inserts))
-        if self.kind is NodeKind.CONTEXT and not name:
+        created, updated = draft.create_time_ms, draft.update_time_ms
+        named = content.name is not None or content.external_id is not None
+        # The common draft needs no offender: no name to be taken, no time to be wrong.
+        if named or self.kind is NodeKind.CONTEXT or created is not None or updated is not None:
+            offender = node_offender(self.kind, index, content.name)
+            self._claim(declared.target, content, new, offender)
+            created = None if created is None else milliseconds(created, offender)
+            updated = None if updated is None else milliseconds(updated, offender)
+        if content.uri:
+            self._uris[declared.target, content.uri] = new
+        created = now if created is None else created
+        updated = created if updated is None else updated
+        inserts.append(NodeInsert(declared.target, *content, created, updated))
+        return new
+
+    def _claim(self, type: Target, content: Content, owner: Target, offender: Offender) -> None:
+        if self.kind is NodeKind.CONTEXT and not content.name:
             raise InvalidError(
                 f"{offender} has no name", hint="every context has a name", offender=offender
             )
-        if name is not None:
-            self._claim_name(declared.target, name, new, offender)
-        if external_id is not None:
-            self._claim_external_id(external_id, new, offender)
-        if content.uri and self.kind is NodeKind.ARTIFACT:
-            self._uris[declared.target, content.uri] = new
-        created = draft.create_time_ms
-        created = now if created is None else milliseconds(created, offender)
-        updated = draft.update_time_ms
-        updated = created if updated is None else milliseconds(updated, offender)
-        inserts.append(
-            NodeInsert(
-                declared.target,
-                name,
-                content.uri,
-                content.state,
-                external_id,
-                content.properties,
-                content.custom_properties,
-                created,
-                updated,
-            )
-        )
-        return new
+        if content.name is not None:
+            self._claim_name(type, content.name, owner, offender)
+        if content.external_id is not None:
+            self._claim_external_id(content.external_id, owner, offender)
 
     def _check_reuse(self, index: int, draft: NodeDraft, mode: Reuse) -> None:
         offender = node_offender(self.kind, index, draft.name)
@@ -400,13 +398,13 @@ class NodePlanner:
                 before.properties,
                 mode.properties,
                 draft.properties,
-                lambda values: properties(values, declared.properties, offender),
+                lambda values: properties(values, declared.properties, lambda: offender),
             ),
             merged(
                 before.custom_properties,
                 mode.custom_properties,
                 draft.custom_properties,
-                lambda values: properties(values, None, offender),
+                lambda values: properties(values, None, lambda: offender),
             ),
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from metastore.batch import Outcome, TypeDraft, TypeRef
+from metastore.batch import NodeDraft, Outcome, TypeDraft, TypeRef
 from metastore.changes import Changes, New, Questions, Target, TypeInsert, TypeUpdate
 from metastore.errors import AlreadyExistsError, InvalidError, NotFoundError, Offender
 from metastore.model import SIMPLE_TYPES, NodeKind, PropertyKind, Type, TypeKey
@@ -35,30 +35,29 @@ class TypePlanner:
         self._simple: dict[TypeKey, int] = {}
         self.outcomes: list[tuple[Target, Outcome]] = []
 
-    def ask(self, refs: Iterable[tuple[NodeKind, int, TypeRef]]) -> Questions:
-        """What must be known of the types of the batch and of its nodes.
-
-        `refs` are the kind and the position of each node, and the type that it names.
-        """
+    def ask(self, nodes: Mapping[NodeKind, list[NodeDraft]]) -> Questions:
+        """What must be known of the types of the batch and of its nodes."""
         questions = Questions()
         self._drafts = [_clean(draft, index) for index, draft in enumerate(self._drafts)]
-        for draft in self._drafts:
-            questions.types.add(draft.key)
-            if draft.base_type is not None:
-                questions.types.add(TypeKey(draft.key.kind, draft.base_type))
-            if draft.external_id is not None:
-                questions.type_external_ids.add(draft.external_id)
-        seen: set[tuple[NodeKind, TypeRef]] = set()
-        for kind, index, ref in refs:
-            if type(ref) is str and (kind, ref) in seen:
-                continue
-            if is_id(ref):
-                if is_stored_id(ref):
+        for type_draft in self._drafts:
+            questions.types.add(type_draft.key)
+            if type_draft.base_type is not None:
+                questions.types.add(TypeKey(type_draft.key.kind, type_draft.base_type))
+            if type_draft.external_id is not None:
+                questions.type_external_ids.add(type_draft.external_id)
+        for kind, drafts in nodes.items():
+            last: TypeRef | None = None
+            for index, draft in enumerate(drafts):
+                ref = draft.type
+                # Drafts in a row are mostly of one type.
+                if ref is None or ref is last:
+                    continue
+                last = ref
+                if not is_id(ref):
+                    _check_ref(kind, index, ref)
+                    questions.types.add(_key(kind, cast("str | TypeKey", ref)))
+                elif is_stored_id(ref):
                     questions.type_ids.add(cast("int", ref))
-                continue
-            _check_ref(kind, index, ref)
-            seen.add((kind, ref))
-            questions.types.add(_key(kind, cast("str | TypeKey", ref)))
         return questions
 
     def learn(self, types: Iterable[Type]) -> None:

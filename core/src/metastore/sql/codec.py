@@ -18,8 +18,7 @@ from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Table, func
 
-from metastore.model import JSONValue, PropertyKind, Proto, Value
-from metastore.values import kind_of
+from metastore.model import JSONValue, Proto, Value
 
 __all__ = ["decode", "decode_mixed", "property_rows", "value_columns"]
 
@@ -27,18 +26,13 @@ _STRUCT = "mlmd-struct::"
 _LITERAL = b"text"
 _MINUS_ZERO = b"-0.0"
 
-_COLUMNS: dict[PropertyKind, tuple[str, ...]] = {
-    PropertyKind.INT: ("int_value",),
-    PropertyKind.DOUBLE: ("double_value",),
-    PropertyKind.STRING: ("string_value",),
-    PropertyKind.STRUCT: ("string_value",),
-    PropertyKind.PROTO: ("proto_value",),
-    PropertyKind.BOOLEAN: ("bool_value",),
-}
-_MARKED: dict[PropertyKind, tuple[str, ...]] = {
-    PropertyKind.DOUBLE: ("double_value", "byte_value"),
-    PropertyKind.STRING: ("string_value", "byte_value"),
-}
+_INTS = ("int_value",)
+_DOUBLES = ("double_value",)
+_STRINGS = ("string_value",)
+_BOOLEANS = ("bool_value",)
+_PROTOS = ("proto_value",)
+_MARKED_STRINGS = ("string_value", "byte_value")
+_MARKED_DOUBLES = ("double_value", "byte_value")
 
 
 def property_rows(
@@ -49,49 +43,44 @@ def property_rows(
     Each row is (owner's id, key, whether custom, value, ...).  Grouped, because an insert of four
     columns is half the work of one of nine.
     """
-    plain: dict[PropertyKind, list[tuple[Any, ...]]] = {kind: [] for kind in PropertyKind}
-    marked: dict[PropertyKind, list[tuple[Any, ...]]] = {kind: [] for kind in _MARKED}
-    strings, ints = plain[PropertyKind.STRING], plain[PropertyKind.INT]
-    doubles = plain[PropertyKind.DOUBLE]
+    grouped: dict[tuple[str, ...], list[tuple[Any, ...]]] = {_STRINGS: [], _DOUBLES: [], _INTS: []}
+    strings, doubles, ints = grouped[_STRINGS], grouped[_DOUBLES], grouped[_INTS]
     for id, declared, custom in owners:
         for is_custom, values in ((0, declared), (1, custom)):
             for key, value in values.items():
                 # The three common kinds first: this loop runs for every property of a batch.
-                if type(value) is str:
-                    if value.startswith(_STRUCT):
-                        marked[PropertyKind.STRING].append((id, key, is_custom, value, _LITERAL))
-                    else:
-                        strings.append((id, key, is_custom, value))
-                elif type(value) is float:
-                    if value == 0.0 and math.copysign(1.0, value) < 0:
-                        marked[PropertyKind.DOUBLE].append((id, key, is_custom, 0.0, _MINUS_ZERO))
-                    else:
-                        doubles.append((id, key, is_custom, value))
+                if type(value) is str and value[:1] != "m":
+                    strings.append((id, key, is_custom, value))
+                elif type(value) is float and value:
+                    doubles.append((id, key, is_custom, value))
                 elif type(value) is int:
                     ints.append((id, key, is_custom, value))
                 else:
-                    plain[kind_of(value)].append((id, key, is_custom, _encode(value)))
-    grouped: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
-    for columns, rows in (
-        *((_COLUMNS[kind], rows) for kind, rows in plain.items()),
-        *((_MARKED[kind], rows) for kind, rows in marked.items()),
-    ):
-        if rows:
-            grouped.setdefault(columns, []).extend(rows)
-    return grouped
+                    columns, cells = _encode(value)
+                    grouped.setdefault(columns, []).append((id, key, is_custom, *cells))
+    return {columns: rows for columns, rows in grouped.items() if rows}
 
 
-def _encode(value: Value) -> Any:
+def _encode(value: Value) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+    """The columns that a value fills, and with what."""
+    if isinstance(value, str):
+        if value.startswith(_STRUCT):
+            return _MARKED_STRINGS, (value, _LITERAL)
+        return _STRINGS, (value,)
+    if isinstance(value, float):
+        if math.copysign(1.0, value) < 0:
+            return _MARKED_DOUBLES, (0.0, _MINUS_ZERO)
+        return _DOUBLES, (value,)
     if isinstance(value, bool):
-        return int(value)
+        return _BOOLEANS, (int(value),)
     if isinstance(value, dict):
-        return _STRUCT + base64.b64encode(_struct_bytes(value)).decode()
+        return _STRINGS, (_STRUCT + base64.b64encode(_struct_bytes(value)).decode(),)
     proto = cast("Proto", value)
     # Imported on use: most stores hold neither structs nor protos.
     from google.protobuf.any_pb2 import Any as AnyMessage
 
     message = AnyMessage(type_url=proto.type_url, value=proto.value)
-    return base64.b64encode(message.SerializeToString()).decode()
+    return _PROTOS, (base64.b64encode(message.SerializeToString()).decode(),)
 
 
 def _struct_bytes(value: dict[str, JSONValue]) -> bytes:

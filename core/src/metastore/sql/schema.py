@@ -96,6 +96,7 @@ class Schema:
             NodeKind.EXECUTION: self._node("Execution", _state("last_known_state")),
             NodeKind.CONTEXT: self._node("Context"),
         }
+        self.owner_names = {kind: f"{kind.label}_id" for kind in NodeKind}
         self.properties = {kind: self._property(kind) for kind in NodeKind}
         self.parent_context = self._table(
             "ParentContext",
@@ -131,7 +132,7 @@ class Schema:
 
     def owner(self, kind: NodeKind) -> Column[int]:
         """The column of the property table that holds the node's id."""
-        return self.properties[kind].c[f"{kind.label}_id"]
+        return self.properties[kind].c[self.owner_names[kind]]
 
     def state(self, kind: NodeKind) -> Column[int] | None:
         """The column that holds the state; contexts have none."""
@@ -170,7 +171,7 @@ class Schema:
 
     def _property(self, kind: NodeKind) -> Table:
         options = self._options
-        owner = f"{kind.label}_id"
+        owner = self.owner_names[kind]
         return self._table(
             f"{kind.label.title()}Property",
             self._reference(owner),

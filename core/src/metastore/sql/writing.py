@@ -127,11 +127,11 @@ class SQLTransaction(Transaction):
         return self._session.rows(statement, **bound)
 
     def _existing(self, kind: NodeKind, ids: set[int]) -> set[int]:
-        node = self._schema.nodes[kind].c
+        nodes = self._schema.nodes
         rows = self._rows(
             ("existing", kind),
             {"ids": ids},
-            lambda among: select(node.id).where(among(node.id, "ids")),
+            lambda among: select(nodes[kind].c.id).where(among(nodes[kind].c.id, "ids")),
         )
         return {id for (id,) in rows}
 
@@ -328,7 +328,7 @@ class SQLTransaction(Transaction):
         owners: Iterable[tuple[int, Mapping[str, Value], Mapping[str, Value]]],
     ) -> None:
         table = self._schema.properties[kind]
-        owner = self._schema.owner(kind).name
+        owner = self._schema.owner_names[kind]
         for columns, rows in property_rows(owners).items():
             self._insert_rows(table, (owner, "name", "is_custom_property", *columns), rows)
 

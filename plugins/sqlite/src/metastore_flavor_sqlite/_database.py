@@ -7,6 +7,7 @@ import os
 import sqlite3
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ from sqlalchemy import (
     column,
     func,
     insert,
-    literal,
+    literal_column,
     select,
     union_all,
 )
@@ -249,8 +250,10 @@ class SQLiteDatabase(Database):
 
     def _next_ids(self, session: Session) -> dict[str, int]:
         if "next ids" not in session.notes:
-            last = session.rows(self.statement("last ids", _last_ids))
-            session.notes["next ids"] = {name: id + 1 for name, id in last}
+            following: dict[str, int] = defaultdict(lambda: 1)
+            for name, last in session.rows(self.statement("last ids", _last_ids)):
+                following[name] = max(following[name], (last or 0) + 1)
+            session.notes["next ids"] = following
         return session.notes["next ids"]  # type: ignore[no-any-return]
 
     # Lists are one JSON parameter.  SQLite's JSON functions cut text at NUL: such lists go as
@@ -292,24 +295,14 @@ def _has_write_ahead_log(path: Path) -> bool:
 
 
 def _last_ids() -> CompoundSelect[Any]:
-    """The highest id that each table ever had.
+    """The highest id that each table ever had, by its sequence, and that it has now.
 
     The sequence never falls, so ids are never used again; the table itself counts where somebody
     has tampered with the sequence.
     """
     sequence = table_clause("sqlite_sequence", column("name"), column("seq")).c
+    tables = [each for each in _SCHEMA.metadata.sorted_tables if "id" in each.c]
     return union_all(
-        *(
-            select(
-                literal(each.name),
-                func.max(
-                    func.coalesce(
-                        select(sequence.seq).where(sequence.name == each.name).scalar_subquery(), 0
-                    ),
-                    func.coalesce(select(func.max(each.c.id)).scalar_subquery(), 0),
-                ),
-            )
-            for each in _SCHEMA.metadata.sorted_tables
-            if "id" in each.c
-        )
+        select(sequence.name, sequence.seq),
+        *(select(literal_column(f"'{each.name}'"), func.max(each.c.id)) for each in tables),
     )

@@ -1,0 +1,79 @@
+"""``metastore demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from metastore.cli._options import debug_option, store_option
+
+if TYPE_CHECKING:
+    from metastore.store import Store
+
+__all__ = ["demo"]
+
+_FOLDER = "metastore-demo"
+
+
+@click.command()
+@store_option(
+    envvar=None, help=f"Where to record; by default a store in the folder {_FOLDER} made here."
+)
+@debug_option(hidden=True)
+def demo(store: str | None) -> None:
+    """Record a small pipeline and look at it.
+
+    Makes a folder metastore-demo in the current one, trains a classifier of flowers there, in plain
+    Python and twice, and records what happened. The second run need not make its dataset again.
+
+    The environment variable METASTORE_STORE does not count here: a demo is not for your own store,
+    unless you name that with --store.
+    """
+    from metastore.cli import _demo
+    from metastore.config._connect import DEFAULT_STORE_URL, connect
+    from metastore.plugins._loader import load_flavor
+
+    flavor = DEFAULT_STORE_URL.partition(":")[0]
+    if store is None:
+        # Before the folder is made, which would stay behind.
+        load_flavor(flavor)
+    folder = Path(_FOLDER)
+    folder.mkdir(exist_ok=True)
+    with connect(store or f"{flavor}:///{_FOLDER}/metastore.db") as found:
+        runs = [_demo.record(found, folder.resolve(), epochs) for epochs in (2, 200)]
+        _show(found, folder.resolve(), runs[-1])
+
+
+def _show(store: Store, folder: Path, last: tuple[str, int]) -> None:
+    from metastore.cli import _demo
+    from metastore.cli._output import heading, line, lines
+    from metastore.cli.pipeline import show_pipelines
+    from metastore.cli.run import show_runs
+
+    run, model = last
+    line(f"Recorded two runs in {store.location}")
+    line(f"Their files are in {folder}")
+    heading("Pipelines: metastore pipeline list")
+    show_pipelines(store)
+    heading("Runs: metastore run list")
+    show_runs(store, pipeline=_demo.PIPELINE, limit=5)
+    heading(f"What model {model} was made from: metastore lineage {model}")
+    lines(store.artifact(model).lineage().tree())
+    heading("Try next")
+    for command in _next(store, run, model):
+        line(f"  {command}")
+
+
+def _next(store: Store, run: str, model: int) -> list[str]:
+    import shlex
+
+    if store.flavor == "memory":
+        return ["metastore demo  (this store was in memory, and is gone)"]
+    url = shlex.quote(store.location)
+    return [
+        f"export METASTORE_STORE={url}",
+        f"metastore run show {shlex.quote(run)}",
+        f"metastore artifact show {model}",
+    ]

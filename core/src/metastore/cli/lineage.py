@@ -1,0 +1,87 @@
+"""``metastore lineage``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from metastore.cli._errors import hinted
+from metastore.cli._options import opened, reading
+
+if TYPE_CHECKING:
+    from metastore.lineage import Lineage
+
+__all__ = ["lineage"]
+
+
+@click.command()
+@click.argument("artifact", type=int)
+@click.option("--up", is_flag=True, help="What it was made from; the default.")
+@click.option("--down", is_flag=True, help="What was made from it; both may be given.")
+@click.option(
+    "--max-hops",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How far: from an artifact to a step, or on to an artifact, is one hop.",
+)
+@reading
+def lineage(
+    store: str | None, artifact: int, up: bool, down: bool, max_hops: int | None, as_json: bool
+) -> None:
+    """Show what an artifact was made from; ARTIFACT is its id.
+
+    JSON fields: artifact (the id), upstream, downstream; artifacts: id, type, name, uri;
+    executions: id, type, name, state, step; events between them: artifact, execution, type, path
+    (keys and indexes), time.
+    """
+    from metastore.cli import _json
+    from metastore.cli._output import lines, remark
+
+    with opened(store) as found, hinted("'metastore artifact list' lists them"):
+        view = found.artifact(artifact)
+        walked = view.lineage(upstream=up or not down, downstream=down, max_hops=max_hops)
+    if as_json:
+        _json.write_object(_fields(walked))
+        return
+    lines(walked.tree())
+    if not walked.events:
+        remark(f"no step is recorded that {_ASKED[up, down]} it")
+
+
+_ASKED = {
+    (True, True): "made or used",
+    (True, False): "made",
+    (False, False): "made",
+    (False, True): "used",
+}
+
+
+def _fields(walked: Lineage) -> dict[str, Any]:
+    from metastore.cli import _json
+    from metastore.cli._format import iso
+
+    return {
+        "artifact": walked.start[0],
+        "upstream": walked.upstream,
+        "downstream": walked.downstream,
+        "artifacts": [_json.short(each) for _, each in sorted(walked.artifacts.items())],
+        "executions": [
+            {
+                **_json.short(each),
+                "state": None if each.state is None else each.state.name,
+                "step": walked.steps.get(id),
+            }
+            for id, each in sorted(walked.executions.items())
+        ],
+        "events": [
+            {
+                "artifact": each.artifact_id,
+                "execution": each.execution_id,
+                "type": each.type.name,
+                "path": list(each.path),
+                "time": iso(each.time_ms),
+            }
+            for each in walked.events
+        ],
+    }

@@ -1,0 +1,204 @@
+"""``metastore run``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from metastore.cli._errors import hinted
+from metastore.cli._lazy import SuggestingGroup
+from metastore.cli._options import Page, limit_option, opened, reading
+
+if TYPE_CHECKING:
+    from metastore.cli._output import Row
+    from metastore.listing import Listing
+    from metastore.store import Store
+    from metastore.views import Ports, Run, Step
+
+__all__ = ["run", "show_runs"]
+
+
+@click.group(cls=SuggestingGroup)
+def run() -> None:
+    """Runs of pipelines, and their steps."""
+
+
+@run.command("list")
+@click.option("--pipeline", metavar="NAME", help="Only the runs of this pipeline.")
+@limit_option
+@reading
+def list_(store: str | None, pipeline: str | None, limit: int | None, as_json: bool) -> None:
+    """List runs, the newest first.
+
+    JSON fields: id, type, name, pipeline, convention (of the program that recorded it), state
+    (UNKNOWN, NEW, RUNNING, COMPLETE, FAILED, CACHED or CANCELED), error, start_time, end_time,
+    duration_ms, parameters.
+    """
+    with opened(store) as found:
+        show_runs(found, pipeline=pipeline, limit=limit, as_json=as_json)
+
+
+@run.command("show")
+@click.argument("which", metavar="RUN")
+@reading
+def show(store: str | None, which: str, as_json: bool) -> None:
+    """Show a run and its steps; RUN is its id or its name.
+
+    JSON fields: those of 'metastore run list', and steps: a list with id (of the execution), type,
+    name, state, reason (why the state is not the execution's own), error, start_time, end_time,
+    duration_ms, parameters, metrics, inputs and outputs (by key a list of artifacts with id, type,
+    name, uri).
+    """
+    from metastore.cli import _json
+
+    with opened(store) as found:
+        run = _find(found, which)
+        if as_json:
+            _json.write_object({**_json.run(run), "steps": [*map(_json.step, run.steps)]})
+        else:
+            _show(run)
+
+
+def show_runs(
+    store: Store, *, pipeline: str | None = None, limit: int | None = None, as_json: bool = False
+) -> None:
+    """The list."""
+    from metastore.cli import _json
+    from metastore.cli._format import duration, minute
+    from metastore.cli._output import Column, remark, state_style, table
+    from metastore.views import Run
+
+    page = Page[Run](limit, whole=as_json)
+    if as_json:
+        _json.write_list(map(_json.run, page.of(_runs(store, pipeline, page.asked))))
+    else:
+        count = table(
+            [
+                Column("ID"),
+                Column("NAME", shrinks=True),
+                Column("PIPELINE", shrinks=True),
+                Column("STATE", style=state_style),
+                Column("STARTED (UTC)"),
+                Column("DURATION"),
+            ],
+            (
+                [
+                    str(each.id),
+                    each.name,
+                    each.pipeline or "",
+                    each.state.name,
+                    minute(each.record.started_ms),
+                    duration(each.record.started_ms, each.record.finished_ms),
+                ]
+                for each in page.of(_runs(store, pipeline, page.asked))
+            ),
+        )
+        if not count:
+            of = f" of pipeline {pipeline!r}" if pipeline else ""
+            remark(f"no runs{of} in {store.location}")
+    if text := page.remark(lambda: len(_runs(store, pipeline, None)), "runs, the newest"):
+        remark(text)
+
+
+def _runs(store: Store, pipeline: str | None, limit: int | None) -> Listing[Run]:
+    if pipeline is None:
+        return store.runs(newest_first=True, limit=limit)
+    from metastore.pipelines import runs_of
+    from metastore.views import runs_listing
+
+    with hinted("'metastore pipeline list' lists them"):
+        context = store.pipeline(pipeline).context.node
+    query = runs_of(store.backend, context)
+    return runs_listing(store.backend, replace(query, descending=True, limit=limit))
+
+
+def _find(store: Store, which: str) -> Run:
+    from metastore.errors import NotFoundError
+
+    with hinted("'metastore run list' lists them"):
+        if which.isascii() and which.isdigit():
+            try:
+                return store.find_run(int(which))
+            except NotFoundError:
+                # Runs may be called 2024.
+                pass
+        return store.find_run(which)
+
+
+def _show(run: Run) -> None:
+    from metastore.cli._format import brief, duration, iso, pairs, value_text
+    from metastore.cli._output import Column, fields, heading, line, state_style, table
+
+    record = run.record
+    line(f"run {run.name} (id {run.id})", style="bold")
+    fields(
+        [
+            ("pipeline", run.pipeline or "unknown"),
+            ("state", run.state.name),
+            ("error", brief(run.error) if run.error else None),
+            ("convention", run.convention),
+            ("started", iso(record.started_ms) or "unknown"),
+            ("duration", duration(record.started_ms, record.finished_ms) or "unknown"),
+            ("parameters", pairs(run.parameters)),
+        ]
+    )
+    if not run.steps:
+        line("It has no steps.")
+        return
+    heading("Steps")
+    table(
+        [
+            Column("STEP", shrinks=True),
+            Column("STATE", style=state_style),
+            Column("DURATION"),
+            Column("INPUTS", shrinks=True),
+            Column("OUTPUTS", shrinks=True),
+        ],
+        (row for step in run.steps for row in _step_rows(step)),
+    )
+    for title, values in (
+        ("Metrics", [(step.name, step.metrics) for step in run.steps]),
+        ("Parameters of steps", [(step.name, step.parameters) for step in run.steps]),
+    ):
+        rows = [
+            [name, key, value_text(value)] for name, found in values for key, value in found.items()
+        ]
+        if rows:
+            heading(title)
+            table(
+                [
+                    Column("STEP", shrinks=True),
+                    Column("NAME", shrinks=True),
+                    Column("VALUE", shrinks=True),
+                ],
+                rows,
+            )
+
+
+def _step_rows(step: Step) -> Iterator[Row]:
+    from metastore.cli._format import brief, duration
+
+    yield [
+        step.name,
+        step.state.name,
+        duration(step.record.started_ms, step.record.finished_ms),
+        _ports(step.inputs),
+        _ports(step.outputs),
+    ]
+    stored = step.record.execution.state
+    if step.reason:
+        said = "no state" if stored is None else stored.name
+        yield f"its execution says {said}: {step.reason}"
+    if step.error:
+        yield f"error: {brief(step.error)}"
+
+
+def _ports(ports: Ports) -> list[str]:
+    return [
+        f"{key}: {each.type or 'artifact'} #{each.id}" if key else f"{each.type} #{each.id}"
+        for key in ports
+        for each in ports.all(key)
+    ]

@@ -1,0 +1,269 @@
+"""Section 5 of the contract: events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from metastore.base import BaseMetadataStore
+from metastore.batch import Batch, EventDraft, Ref
+from metastore.errors import AlreadyExistsError, InvalidError, NotFoundError
+from metastore.model import EventType, NodeKind
+from metastore.testing._base import (
+    ARTIFACT,
+    CONTEXT,
+    EXECUTION,
+    UNKNOWN_ID,
+    ContractBase,
+    batch_with,
+    events,
+    one,
+    prepare,
+    put,
+    refuse,
+)
+from metastore.testing._contents import exact
+
+TYPES = [each for each in EventType if each is not EventType.UNKNOWN]
+
+
+def _pair(store: BaseMetadataStore) -> tuple[int, int]:
+    """The ids of a stored artifact and a stored execution, which differ."""
+    prepare(store)
+    put(store, EXECUTION)
+    return put(store, ARTIFACT).id, put(store, EXECUTION).id
+
+
+class EventContract(ContractBase):
+    """Events between artifacts and executions."""
+
+    def test_every_type_of_event(self, store: BaseMetadataStore) -> None:
+        """An artifact and an execution may have one event of each type. [5.1, 5.2]"""
+        artifact, execution = _pair(store)
+        for type in TYPES:
+            batch = Batch()
+            batch.event(artifact, execution, type)
+            store.write(batch)
+        found = events(store)
+        assert [(each.artifact_id, each.execution_id, each.type) for each in found] == [
+            (artifact, execution, type) for type in TYPES
+        ]
+        assert {type(each.type) for each in found} == {EventType}
+
+    def test_events_of_new_nodes(self, store: BaseMetadataStore) -> None:
+        """Events connect nodes of the same batch with one another and with stored ones. [5.1]"""
+        old_artifact, old_execution = _pair(store)
+        batch = batch_with("U")
+        new_artifact, new_execution = batch.artifact("U"), batch.execution("U")
+        batch.event(new_artifact, new_execution, EventType.OUTPUT)
+        batch.event(old_artifact, new_execution, EventType.INPUT)
+        batch.event(new_artifact, old_execution, EventType.INPUT)
+        batch.event(old_artifact, old_execution, EventType.OUTPUT)
+        written = store.write(batch)
+        artifact, execution = written[new_artifact].id, written[new_execution].id
+        assert [(each.artifact_id, each.execution_id, each.type) for each in events(store)] == [
+            (artifact, execution, EventType.OUTPUT),
+            (old_artifact, execution, EventType.INPUT),
+            (artifact, old_execution, EventType.INPUT),
+            (old_artifact, old_execution, EventType.OUTPUT),
+        ]
+
+    @pytest.mark.parametrize("same_batch", [False, True])
+    def test_events_are_written_once(self, store: BaseMetadataStore, same_batch: bool) -> None:
+        """A second event of artifact, execution and type is AlreadyExistsError. [5.2]"""
+        artifact, execution = _pair(store)
+        batch = Batch()
+        batch.event(artifact, execution, EventType.OUTPUT, path=["a"], time_ms=5)
+        if not same_batch:
+            store.write(batch)
+            batch = Batch()
+            batch.event(artifact, execution, EventType.INPUT)
+        batch.event(artifact, execution, EventType.OUTPUT, path=["b"], time_ms=6)
+        refuse(store, batch, AlreadyExistsError, kind="event", index=1)
+
+    def test_events_of_new_nodes_are_written_once(self, store: BaseMetadataStore) -> None:
+        """A second event of new nodes is AlreadyExistsError too. [5.2]"""
+        batch = batch_with()
+        artifact, execution = batch.artifact("T"), batch.execution("T")
+        batch.event(artifact, execution, EventType.OUTPUT)
+        batch.event(artifact, batch.execution("T"), EventType.OUTPUT)
+        batch.event(artifact, execution, EventType.OUTPUT)
+        refuse(store, batch, AlreadyExistsError, kind="event", index=2)
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            [],
+            [0],
+            ["0"],
+            ["model", 0],
+            [0, "model", 1, "x", 2],
+            [-(2**63), 2**63 - 1],
+            ["", "a.b", "é🧪", "__MLMD_NULL__"],
+            list(range(100)),
+            ["same", "same", "same"],
+        ],
+        ids=repr,
+    )
+    def test_paths(self, store: BaseMetadataStore, path: list[Any]) -> None:
+        """A path comes back in order, indexes and keys kept apart. [5.3]"""
+        artifact, execution = _pair(store)
+        batch = Batch()
+        batch.event(artifact, execution, EventType.INPUT, path=["another", 7])
+        batch.event(artifact, execution, EventType.OUTPUT, path=path)
+        store.write(batch)
+        first, second = events(store)
+        assert first.path == ("another", 7)
+        assert type(second.path) is tuple
+        assert exact(second.path) == exact(path)
+
+    @pytest.mark.parametrize("step", [None, 1.0, True, b"x", ["a"], 2**63, "\ud800"])
+    def test_steps_of_paths(self, store: BaseMetadataStore, step: Any) -> None:
+        """A step that is neither a 64-bit integer nor a text is InvalidError. [5.3]"""
+        artifact, execution = _pair(store)
+        batch = Batch()
+        batch.event(artifact, execution, EventType.INPUT)
+        batch.event(artifact, execution, EventType.OUTPUT, path=["fine", step])
+        refuse(store, batch, InvalidError, kind="event", index=1)
+
+    def test_a_path_is_no_text(self) -> None:
+        """A text given as a path, which would be a step a letter, is InvalidError. [5.3]"""
+        with pytest.raises(InvalidError):
+            Batch().event(1, 1, EventType.OUTPUT, path="model")
+
+    def test_times_of_events(self, store: BaseMetadataStore) -> None:
+        """An event has the given time, or that of the write, in milliseconds. [5.4]"""
+        artifact, execution = _pair(store)
+        batch = Batch()
+        given = {EventType.INPUT: 1_500_000_000_123, EventType.OUTPUT: 0}
+        for type, time in given.items():
+            batch.event(artifact, execution, type, time_ms=time)
+        batch.event(artifact, execution, EventType.DECLARED_INPUT)
+        store.write(batch)
+        found = {each.type: each for each in events(store)}
+        assert {type: found[type].time_ms for type in given} == given
+        assert 2020 < found[EventType.DECLARED_INPUT].time.year < 2300
+
+    @pytest.mark.parametrize("time", [1.5, "now", True, 2**63])
+    def test_times_are_integers(self, store: BaseMetadataStore, time: Any) -> None:
+        """A time that is no 64-bit integer is InvalidError. [1.10]"""
+        artifact, execution = _pair(store)
+        batch = Batch()
+        batch.event(artifact, execution, EventType.INPUT, time_ms=time)
+        refuse(store, batch, InvalidError, kind="event", index=0)
+
+    @pytest.mark.parametrize("type", [EventType.UNKNOWN, None, 0, 8, -1, True, 3.0, "INPUT", [3]])
+    def test_events_need_a_type(self, store: BaseMetadataStore, type: Any) -> None:
+        """An event without a type, or with an unknown one, is InvalidError. [5.1]"""
+        artifact, execution = _pair(store)
+        batch = Batch()
+        batch.event(artifact, execution, EventType.INPUT)
+        batch.event(artifact, execution, type)
+        refuse(store, batch, InvalidError, kind="event", index=1)
+
+    def test_types_may_be_numbers(self, store: BaseMetadataStore) -> None:
+        """A type given as its number is that type. [1.12]"""
+        artifact, execution = _pair(store)
+        number: Any = 4
+        batch = Batch()
+        batch.event(artifact, execution, number)
+        store.write(batch)
+        [event] = events(store)
+        assert event.type is EventType.OUTPUT
+
+    @pytest.mark.parametrize("id", [UNKNOWN_ID, 0, -1, 2**63, 2**80])
+    def test_events_do_not_dangle(self, store: BaseMetadataStore, id: int) -> None:
+        """An event of an artifact or execution that is not stored is NotFoundError. [5.1]"""
+        artifact, execution = _pair(store)
+        for ends in ((id, execution), (artifact, id)):
+            batch = Batch()
+            batch.event(artifact, execution, EventType.INPUT)
+            batch.event(*ends, EventType.OUTPUT)
+            refuse(store, batch, NotFoundError, kind="event", index=1)
+
+    def test_ids_of_other_kinds_do_not_count(self, store: BaseMetadataStore) -> None:
+        """An artifact's id is not an execution's: what is stored as another kind is not found. [1.3]"""
+        prepare(store)
+        artifacts = [put(store, ARTIFACT).id for _ in range(3)]
+        execution = put(store, EXECUTION).id
+        batch = Batch()
+        batch.event(artifacts[0], max(artifacts), EventType.INPUT)
+        assert max(artifacts) != execution
+        refuse(store, batch, NotFoundError, kind="event", index=0)
+
+    @pytest.mark.parametrize("end", [None, "1", 1.0, True, Ref(CONTEXT, 0), Ref(EXECUTION, 5)])
+    def test_ends_of_events(self, store: BaseMetadataStore, end: Any) -> None:
+        """An end that is no id, and a Ref to another kind or to no draft, is InvalidError. [6.1]"""
+        artifact, execution = _pair(store)
+        for draft in (
+            EventDraft(end, execution, EventType.INPUT),
+            EventDraft(artifact, end, EventType.INPUT),
+        ):
+            batch = Batch()
+            batch.context("T", name="n")
+            batch.events.append(draft)
+            refuse(store, batch, InvalidError, kind="event", index=0)
+
+    def test_refs_to_the_wrong_side(self, store: BaseMetadataStore) -> None:
+        """A Ref to an artifact where an execution belongs, or the reverse, is InvalidError. [6.1]"""
+        prepare(store)
+        batch = Batch()
+        artifact, execution = batch.artifact("T"), batch.execution("T")
+        batch.event(execution, artifact, EventType.INPUT)
+        refuse(store, batch, InvalidError, kind="event", index=0)
+
+    def test_an_event_changes_no_node(self, store: BaseMetadataStore) -> None:
+        """Writing an event leaves the update times of its nodes as they are. [5.5]"""
+        artifact, execution = _pair(store)
+        before = one(store, ARTIFACT, artifact), one(store, EXECUTION, execution)
+        batch = Batch()
+        batch.event(artifact, execution, EventType.INPUT)
+        store.write(batch)
+        assert (one(store, ARTIFACT, artifact), one(store, EXECUTION, execution)) == before
+
+    def test_events_are_read_by_their_ends(self, store: BaseMetadataStore) -> None:
+        """An EventQuery gives events of one of the artifacts and one of the executions, by id. [8.14]"""
+        batch = batch_with()
+        artifacts = [batch.artifact("T") for _ in range(3)]
+        executions = [batch.execution("T") for _ in range(3)]
+        pairs = [(2, 0), (0, 1), (1, 1), (0, 0), (2, 2)]
+        for a, e in pairs:
+            batch.event(artifacts[a], executions[e], EventType.INPUT, path=[f"{a}-{e}", 0])
+        written = store.write(batch)
+        a_ids = [written[ref].id for ref in artifacts]
+        e_ids = [written[ref].id for ref in executions]
+
+        def asked(**conditions: Any) -> list[tuple[int, int]]:
+            found = events(store, **conditions)
+            assert [each.id for each in found] == sorted(each.id for each in found)
+            numbers = [
+                (a_ids.index(each.artifact_id), e_ids.index(each.execution_id)) for each in found
+            ]
+            assert [each.path for each in found] == [(f"{a}-{e}", 0) for a, e in numbers]
+            return numbers
+
+        assert asked() == pairs
+        assert asked(artifact_ids=[a_ids[0]]) == [(0, 1), (0, 0)]
+        assert asked(execution_ids=[e_ids[1], e_ids[1], UNKNOWN_ID]) == [(0, 1), (1, 1)]
+        assert asked(artifact_ids=[a_ids[0], a_ids[2]], execution_ids=[e_ids[0]]) == [
+            (2, 0),
+            (0, 0),
+        ]
+        assert asked(artifact_ids=[]) == asked(execution_ids=[]) == []
+        assert asked(artifact_ids=[UNKNOWN_ID, 0, -1, 2**70]) == []
+        assert asked(artifact_ids=a_ids, execution_ids=e_ids) == pairs
+
+    def test_events_of_one_execution_with_many_artifacts(self, store: BaseMetadataStore) -> None:
+        """Hundreds of events of one batch come back in order, each with its path. [5.3, 8.2]"""
+        batch = batch_with()
+        execution = batch.execution("T")
+        for number in range(300):
+            made = batch.artifact("T")
+            batch.event(made, execution, EventType.OUTPUT, path=["out", number])
+        written = store.write(batch)
+        found = events(store, execution_ids=[written[execution].id])
+        assert [each.path for each in found] == [("out", number) for number in range(300)]
+        assert [each.artifact_id for each in found] == [
+            each.id for each in written.nodes[NodeKind.ARTIFACT]
+        ]

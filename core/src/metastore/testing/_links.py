@@ -1,0 +1,277 @@
+"""Section 6 of the contract: attributions, associations and parent contexts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from metastore.base import BaseMetadataStore
+from metastore.batch import Batch, LinkDraft, Ref
+from metastore.errors import AlreadyExistsError, InvalidError, NotFoundError
+from metastore.model import LinkKind, NodeKind
+from metastore.testing._base import (
+    ARTIFACT,
+    CONTEXT,
+    EXECUTION,
+    UNKNOWN_ID,
+    ContractBase,
+    add,
+    batch_with,
+    chain,
+    ids,
+    links,
+    one,
+    prepare,
+    put,
+    refuse,
+)
+
+ATTRIBUTION, ASSOCIATION, PARENT = LinkKind.ATTRIBUTION, LinkKind.ASSOCIATION, LinkKind.PARENT
+GROUPS = pytest.mark.parametrize("kind", [ATTRIBUTION, ASSOCIATION], ids=lambda kind: kind.value)
+LINKS = pytest.mark.parametrize("kind", list(LinkKind), ids=lambda kind: kind.value)
+
+
+def _link(batch: Batch, kind: LinkKind, context: Any, other: Any) -> None:
+    batch.links[kind].append(LinkDraft(context, other))
+
+
+def _ends(store: BaseMetadataStore, kind: LinkKind) -> tuple[int, int]:
+    """The ids of a stored context and of a stored node for the other end."""
+    prepare(store)
+    put(store, CONTEXT, name="so that ids differ")
+    return put(store, CONTEXT, name="group").id, put(store, kind.other, name="member").id
+
+
+class LinkContract(ContractBase):
+    """Links between contexts and other nodes."""
+
+    @LINKS
+    def test_links_of_stored_nodes(self, store: BaseMetadataStore, kind: LinkKind) -> None:
+        """A link connects two stored nodes, and changes neither. [6.1]"""
+        context, other = _ends(store, kind)
+        before = one(store, CONTEXT, context), one(store, kind.other, other)
+        batch = Batch()
+        _link(batch, kind, context, other)
+        store.write(batch)
+        assert links(store, kind) == [(context, other)]
+        assert (one(store, CONTEXT, context), one(store, kind.other, other)) == before
+        assert all(links(store, each) == [] for each in LinkKind if each is not kind)
+
+    @LINKS
+    def test_links_of_new_nodes(self, store: BaseMetadataStore, kind: LinkKind) -> None:
+        """A link connects nodes of the batch with one another and with stored ones. [6.1]"""
+        context, other = _ends(store, kind)
+        batch = batch_with("U")
+        new_context = add(batch, CONTEXT, "U", name="new group")
+        new_other = add(batch, kind.other, "U", name="new member")
+        _link(batch, kind, new_context, new_other)
+        _link(batch, kind, new_context, other)
+        _link(batch, kind, context, new_other)
+        written = store.write(batch)
+        new_ids = written[new_context].id, written[new_other].id
+        assert links(store, kind) == sorted([new_ids, (new_ids[0], other), (context, new_ids[1])])
+
+    @GROUPS
+    def test_groups_take_a_member_once(self, store: BaseMetadataStore, kind: LinkKind) -> None:
+        """An attribution or association written again, or twice in a batch, stays one. [6.2]"""
+        context, other = _ends(store, kind)
+        for repetitions in (2, 1, 3):
+            batch = Batch()
+            for _ in range(repetitions):
+                _link(batch, kind, context, other)
+            store.write(batch)
+            assert links(store, kind) == [(context, other)]
+        batch = Batch()
+        new = add(batch, kind.other, name="new member")
+        for _ in range(2):
+            _link(batch, kind, context, new)
+            _link(batch, kind, context, other)
+        written = store.write(batch)
+        assert links(store, kind) == [(context, other), (context, written[new].id)]
+
+    @pytest.mark.parametrize("same_batch", [False, True])
+    def test_parents_are_written_once(self, store: BaseMetadataStore, same_batch: bool) -> None:
+        """A parent link that is there, or comes twice in a batch, is AlreadyExistsError. [6.3]"""
+        (child, parent, other), _ = chain(store, 3)
+        batch = Batch()
+        batch.parent(child, other)
+        if same_batch:
+            batch.parent(child, other)
+        else:
+            batch.parent(child, parent)
+        refuse(store, batch, AlreadyExistsError, kind="parent context", index=1)
+
+    def test_a_context_is_not_its_own_parent(self, store: BaseMetadataStore) -> None:
+        """A context that would be its own parent, stored or new, is InvalidError. [6.4]"""
+        prepare(store)
+        stored = put(store, CONTEXT, name="stored").id
+        batch = Batch()
+        batch.parent(stored, stored)
+        refuse(store, batch, InvalidError, kind="parent context", index=0)
+        batch = Batch()
+        new = batch.context("T", name="new")
+        batch.parent(new, stored)
+        batch.parent(new, new)
+        refuse(store, batch, InvalidError, kind="parent context", index=1)
+
+    @pytest.mark.parametrize("length", [2, 3, 50])
+    def test_cycles_over_stored_links(self, store: BaseMetadataStore, length: int) -> None:
+        """A link that would make a stored context its own ancestor is InvalidError. [6.4]"""
+        contexts, _ = chain(store, length)
+        batch = Batch()
+        batch.parent(contexts[-1], contexts[0])
+        refuse(store, batch, InvalidError, kind="parent context", index=0)
+        assert len(links(store, PARENT)) == length - 1
+
+    @pytest.mark.parametrize("length", [2, 3, 50])
+    def test_cycles_in_a_batch(self, store: BaseMetadataStore, length: int) -> None:
+        """A cycle of links of one batch is InvalidError. [6.4]"""
+        prepare(store)
+        batch = Batch()
+        refs = [batch.context("T", name=str(number)) for number in range(length)]
+        for child, parent in zip(refs, [*refs[1:], refs[0]], strict=True):
+            batch.parent(child, parent)
+        refuse(store, batch, InvalidError, kind="parent context")
+
+    def test_cycles_over_both(self, store: BaseMetadataStore) -> None:
+        """A cycle that needs stored links and several new ones is InvalidError. [6.4]"""
+        (a, b), _ = chain(store, 2)
+        batch = Batch()
+        batch.parent(b, put(store, CONTEXT, name="bystander").id)
+        middle = batch.context("T", name="middle")
+        batch.parent(middle, a)
+        batch.parent(b, middle)
+        refuse(store, batch, InvalidError, kind="parent context")
+
+    def test_several_parents_and_ways(self, store: BaseMetadataStore) -> None:
+        """A context may have several parents, and be reached over several ways: no cycle. [6.4]"""
+        batch = batch_with()
+        top, left, right, bottom = (
+            batch.context("T", name=name) for name in ("top", "left", "right", "bottom")
+        )
+        for child, parent in (
+            (bottom, left),
+            (bottom, right),
+            (left, top),
+            (right, top),
+            (bottom, top),
+        ):
+            batch.parent(child, parent)
+        written = store.write(batch)
+        found = {written[ref].id: name for ref, name in ((top, "top"), (left, "left"),
+                                                         (right, "right"), (bottom, "bottom"))}
+        assert {(found[child], found[parent]) for child, parent in links(store, PARENT)} == {
+            ("bottom", "left"),
+            ("bottom", "right"),
+            ("left", "top"),
+            ("right", "top"),
+            ("bottom", "top"),
+        }
+
+    def test_long_ancestry_is_no_cycle(self, store: BaseMetadataStore) -> None:
+        """A chain may grow at both ends, also over a hundred links. [6.4]"""
+        contexts, _ = chain(store, 100)
+        batch = Batch()
+        above, below = batch.context("T", name="above"), batch.context("T", name="below")
+        batch.parent(contexts[-1], above)
+        batch.parent(below, contexts[0])
+        store.write(batch)
+        assert len(links(store, PARENT)) == 101
+
+    @LINKS
+    @pytest.mark.parametrize("id", [UNKNOWN_ID, 0, -1, 2**63, 2**80])
+    def test_links_do_not_dangle(self, store: BaseMetadataStore, kind: LinkKind, id: int) -> None:
+        """A link to a node that is not stored is NotFoundError. [6.1]"""
+        context, other = _ends(store, kind)
+        for ends in ((id, other), (context, id)):
+            batch = Batch()
+            _link(batch, kind, *ends)
+            refuse(store, batch, NotFoundError, kind=kind.value, index=0)
+
+    @LINKS
+    @pytest.mark.parametrize(
+        "end", [None, "1", 1.0, True, Ref(CONTEXT, 7), Ref(ARTIFACT, -1), Ref(EXECUTION, 7)]
+    )
+    def test_ends_of_links(self, store: BaseMetadataStore, kind: LinkKind, end: Any) -> None:
+        """An end that is no id, and a Ref to no draft, is InvalidError. [6.1]"""
+        context, other = _ends(store, kind)
+        for ends in ((end, other), (context, end)):
+            batch = Batch()
+            _link(batch, kind, *ends)
+            refuse(store, batch, InvalidError, kind=kind.value, index=0)
+
+    @LINKS
+    def test_refs_to_other_kinds(self, store: BaseMetadataStore, kind: LinkKind) -> None:
+        """A Ref to a node of another kind is InvalidError. [6.1]"""
+        context, other = _ends(store, kind)
+        for number, wrong in enumerate(each for each in NodeKind if each is not CONTEXT):
+            batch = Batch()
+            ref = add(batch, wrong, name=f"wrong {number}")
+            _link(batch, kind, ref, other)
+            refuse(store, batch, InvalidError, kind=kind.value, index=0)
+        for number, wrong in enumerate(each for each in NodeKind if each is not kind.other):
+            batch = Batch()
+            ref = add(batch, wrong, name=f"wrong {number}")
+            _link(batch, kind, context, ref)
+            refuse(store, batch, InvalidError, kind=kind.value, index=0)
+
+    @LINKS
+    def test_links_are_read_by_their_ends(self, store: BaseMetadataStore, kind: LinkKind) -> None:
+        """A LinkQuery gives links of one of the contexts and one of the others, ordered. [8.2, 8.14]"""
+        batch = batch_with()
+        groups = [batch.context("T", name=f"group {number}") for number in range(3)]
+        members = [add(batch, kind.other, name=f"member {number}") for number in range(3)]
+        pairs = [(2, 0), (0, 1), (1, 1), (0, 0), (2, 2)]
+        for group, member in pairs:
+            _link(batch, kind, groups[group], members[member])
+        written = store.write(batch)
+        group_ids = [written[ref].id for ref in groups]
+        member_ids = [written[ref].id for ref in members]
+
+        def asked(**conditions: Any) -> list[tuple[int, int]]:
+            return [
+                (group_ids.index(context), member_ids.index(other))
+                for context, other in links(store, kind, **conditions)
+            ]
+
+        assert asked() == sorted(pairs)
+        assert asked(context_ids=[group_ids[2], group_ids[0]]) == [(0, 0), (0, 1), (2, 0), (2, 2)]
+        assert asked(other_ids=[member_ids[1], member_ids[1], UNKNOWN_ID]) == [(0, 1), (1, 1)]
+        assert asked(context_ids=[group_ids[0]], other_ids=[member_ids[1]]) == [(0, 1)]
+        assert asked(context_ids=[]) == asked(other_ids=[]) == []
+        assert asked(context_ids=[UNKNOWN_ID, 0, -1, 2**70]) == []
+
+    def test_parents_and_children(self, store: BaseMetadataStore) -> None:
+        """parents_of and children_of give the contexts one link away, each once. [8.6]"""
+        (a, b, c), _ = chain(store, 3)
+        batch = Batch()
+        batch.parent(a, c)
+        store.write(batch)
+        assert ids(store, CONTEXT, parents_of=[a]) == [b, c]
+        assert ids(store, CONTEXT, parents_of=[a, b]) == [b, c]
+        assert ids(store, CONTEXT, parents_of=[c]) == []
+        assert ids(store, CONTEXT, children_of=[c]) == [a, b]
+        assert ids(store, CONTEXT, children_of=[c, b, c]) == [a, b]
+        assert ids(store, CONTEXT, children_of=[a]) == []
+        assert ids(store, CONTEXT, parents_of=[a], children_of=[c]) == [b]
+        assert ids(store, CONTEXT, parents_of=[], children_of=[c]) == []
+
+    def test_members_of_contexts(self, store: BaseMetadataStore) -> None:
+        """context_ids gives the artifacts and executions of any of the contexts, each once. [8.6]"""
+        batch = batch_with()
+        first, second = batch.context("T", name="1"), batch.context("T", name="2")
+        for kind in (ARTIFACT, EXECUTION):
+            refs = [add(batch, kind) for _ in range(4)]
+            link = ATTRIBUTION if kind is ARTIFACT else ASSOCIATION
+            for group, member in ((first, 0), (first, 1), (second, 1), (second, 2)):
+                _link(batch, link, group, refs[member])
+        written = store.write(batch)
+        one_id, two_id = written[first].id, written[second].id
+        for kind in (ARTIFACT, EXECUTION):
+            made = [each.id for each in written.nodes[kind]]
+            assert ids(store, kind, context_ids=[one_id]) == made[:2]
+            assert ids(store, kind, context_ids=[two_id, one_id, two_id]) == made[:3]
+            assert ids(store, kind, context_ids=[UNKNOWN_ID]) == []
+            assert ids(store, kind, context_ids=[]) == []
+            assert ids(store, kind, context_ids=[one_id], ids=[made[1], made[2]]) == [made[1]]

@@ -1,0 +1,145 @@
+"""Pipelines, runs and steps of stores that other programs wrote: what people see, by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip(
+    "ml_metadata", reason="without ml-metadata the stores that are read here cannot be made"
+)
+
+from metastore import Store
+from metastore.views import Ports, Run
+
+from . import mlmd
+from .golden import GOLDEN, GOLDEN_TFX_ORCHESTRATED, GoldenRun
+from .helpers import connect, fingerprint, real_stores
+
+_ORCHESTRATED = "tfx-orchestrated"
+_TABLES: Mapping[str, tuple[GoldenRun, ...]] = {**GOLDEN, _ORCHESTRATED: GOLDEN_TFX_ORCHESTRATED}
+_CONVENTIONS = {
+    "active-learning.sqlite": "cmf",
+    "failed-runs.sqlite": "tfx-component-run",
+    "iowa-liquor.sqlite": "tfx-component-run",
+    "sepsis.sqlite": "tfx-component-run",
+    "tfx-chicago-taxi.sqlite": "tfx-component-run",
+    _ORCHESTRATED: "tfx",
+}
+
+
+@pytest.fixture(scope="module", params=sorted(_TABLES))
+def name(request: pytest.FixtureRequest) -> str:
+    """Each store's name."""
+    found: str = request.param
+    return found
+
+
+@pytest.fixture(scope="module")
+def path(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store, of schema 10."""
+    path = tmp_path_factory.mktemp("golden") / "store.sqlite"
+    if name == _ORCHESTRATED:
+        mlmd.write_tfx_orchestrated(path)
+        return path
+    return mlmd.upgraded_copy(real_stores() / name, path)
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    """The store, opened as people do who only look."""
+    with connect(path, "r") as store:
+        yield store
+
+
+@pytest.fixture
+def table(name: str) -> tuple[GoldenRun, ...]:
+    """What a person reads out of the store's rows."""
+    return _TABLES[name]
+
+
+def _ports(ports: Ports) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(artifact.id for artifact in ports.all(key)) for key in ports}
+
+
+def test_pipelines(store: Store, table: tuple[GoldenRun, ...]) -> None:
+    """The pipelines are those of the table, each once, in the order of their first runs."""
+    found = [pipeline.name for pipeline in store.pipelines()]
+    # A store may hold contexts of pipelines that never ran; the tables hold runs only.
+    assert [name for name in found if name in {run.pipeline for run in table}] == list(
+        dict.fromkeys(run.pipeline for run in table)
+    )
+    for unused in set(found) - {run.pipeline for run in table}:
+        assert list(store.pipeline(unused).runs) == []
+
+
+def test_runs(store: Store, table: tuple[GoldenRun, ...], name: str) -> None:
+    """The runs, their pipelines and their states are those of the table, in its order."""
+    runs = store.runs()
+    assert [(run.name, run.pipeline, run.state.name) for run in runs] == [
+        (run.name, run.pipeline, run.state) for run in table
+    ]
+    assert len(runs) == len(table)
+    assert {run.convention for run in runs} == {_CONVENTIONS[name]}
+    assert [run.name for run in store.runs(newest_first=True)] == [
+        run.name for run in reversed(table)
+    ]
+
+
+def test_runs_of_each_pipeline(store: Store, table: tuple[GoldenRun, ...]) -> None:
+    """A pipeline's runs are the table's, and a run is found by its name and by its id."""
+    for pipeline in {run.pipeline for run in table}:
+        names = [run.name for run in store.pipeline(pipeline).runs]
+        assert names == [run.name for run in table if run.pipeline == pipeline]
+    for run in table:
+        found = store.find_run(run.name)
+        assert found.name == run.name
+        assert store.find_run(found.id) == found
+
+
+def _run_of(store: Store, run: GoldenRun) -> Run:
+    return store.find_run(run.name)
+
+
+def test_steps(store: Store, table: tuple[GoldenRun, ...]) -> None:
+    """The steps of each run, their executions and their states are those of the table."""
+    for run in table:
+        assert [(step.name, step.state.name, step.id) for step in _run_of(store, run).steps] == [
+            (step.name, step.state, step.execution_id) for step in run.steps
+        ]
+
+
+def test_inputs_and_outputs(store: Store, table: tuple[GoldenRun, ...]) -> None:
+    """What each step read and wrote, by port and in order, is what the table says."""
+    for run in table:
+        steps = _run_of(store, run).steps
+        for golden, step in zip(run.steps, steps, strict=True):
+            assert _ports(step.inputs) == golden.inputs, golden.name
+            assert _ports(step.outputs) == golden.outputs, golden.name
+            for key in golden.outputs:
+                assert step.outputs[key].id == golden.outputs[key][0]
+
+
+def test_lineage_goes_back_to_the_first_inputs(store: Store, table: tuple[GoldenRun, ...]) -> None:
+    """The lineage of an output holds the step that wrote it and all that this step read."""
+    for run in table:
+        for golden in run.steps:
+            for ids in golden.outputs.values():
+                found = store.artifact(ids[0]).lineage()
+                assert golden.execution_id in found.executions
+                assert found.steps[golden.execution_id] == golden.name
+                for inputs in golden.inputs.values():
+                    assert set(inputs) <= set(found.artifacts)
+
+
+def test_looking_changes_nothing(path: Path, table: tuple[GoldenRun, ...]) -> None:
+    """A store that people looked at is the same, byte by byte, and nothing lies beside it."""
+    before = fingerprint(path)
+    with connect(path, "r") as store:
+        for run in table:
+            for step in _run_of(store, run).steps:
+                repr((step.inputs, step.outputs, step.metrics, step.duration))
+        repr(store.runs())
+    assert fingerprint(path) == before
