@@ -221,7 +221,7 @@ _HELD: dict[str, tuple[Any, ...]] = {
     "booleans": (True, False),
     "structs": (
         {},
-        {"": None, "a": [1, "two", None, [3, []], {"four": 4.5}], "b": {"": {"deep": True}}},
+        {"": None, "a": [1.0, "two", None, [3.0, []], {"four": 4.5}], "b": {"": {"deep": True}}},
         {"text": "mlmd-struct::", "nul": "a\0b", "number": -0.5, "big": 2.0**60},
     ),
     "protos": (Proto("type.googleapis.com/x.Y", b""), Proto("é/z", bytes(range(256)))),

@@ -21,6 +21,7 @@ PIPELINE = "demo-flowers"
 
 _SEED = 7
 _ROWS = 200
+_RATE = 0.02
 _COLUMNS = ("petal_length", "petal_width", "is_rose")
 
 
@@ -51,10 +52,13 @@ class Model(NamedTuple):
 def record(store: Store, folder: Path, epochs: int) -> tuple[str, int]:
     """Run the pipeline once; the name of the run, and the id of its model."""
     with store.run(PIPELINE, parameters={"seed": _SEED, "epochs": epochs}) as run:
+        # Each run has a folder of its own: several stores may be tried out here.
+        own = folder / run.name
+        own.mkdir()
         flowers = _generate(store, run, folder / "flowers.csv")
-        train, test = _split(run, flowers, folder)
-        model = _train(run, train, folder / f"model-{run.id}.json", epochs)
-        _evaluate(run, model, test, folder / f"evaluation-{run.id}.json")
+        train, test = _split(run, flowers, own)
+        model = _train(run, train, own / "model.json", epochs)
+        _evaluate(run, model, test, own / "evaluation.json")
     return run.name, model.id
 
 
@@ -90,20 +94,22 @@ def _split(
         rows = _read(flowers)
         middle = len(rows) * 3 // 4
         return (
-            _write(step, "train", folder / f"train-{run.id}.csv", rows[:middle]),
-            _write(step, "test", folder / f"test-{run.id}.csv", rows[middle:]),
+            _write(step, "train", folder / "train.csv", rows[:middle]),
+            _write(step, "test", folder / "test.csv", rows[middle:]),
         )
 
 
 def _train(run: RunRecorder, train: RecordedArtifact, path: Path, epochs: int) -> RecordedArtifact:
-    parameters = {"epochs": epochs, "learning_rate": 0.1}
+    parameters = {"epochs": epochs, "learning_rate": _RATE}
     with run.step("train", parameters=parameters) as step:
         step.input("train", train)
         flowers = _read(train)
-        model = _fit(flowers, epochs, rate=0.1)
+        model = _fit(flowers, epochs, _RATE)
         path.write_text(json.dumps(model._asdict()), encoding="utf-8")
         step.metric("loss", _loss(model, flowers))
-        return step.output("model", type="Model", uri=path.as_uri(), name=f"flowers-{run.id}")
+        return step.output(
+            "model", type="Model", uri=path.as_uri(), name=f"flowers-{epochs}-epochs-{run.id}"
+        )
 
 
 def _evaluate(

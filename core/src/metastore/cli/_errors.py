@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ class WrongUse(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         """One line, as of any other error."""
-        _say(self.message)
+        click.echo(f"error: {self.message}", file=file, err=True)
 
 
 @contextmanager
@@ -54,23 +55,27 @@ class ReportingGroup(LazyGroup):
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run a command line and exit; raises `SystemExit` only, or with --debug what it was."""
         settings = Settings()
-        extra.pop("standalone_mode", None)
+        extra |= {"standalone_mode": False, "obj": settings}
         for stream in (sys.stdout, sys.stderr):
             # Names may hold what the terminal's encoding does not.
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
         try:
-            code = super().main(*args, standalone_mode=False, obj=settings, **extra)
+            code = super().main(*args, **extra)
         except click.ClickException as error:
-            error.message = escape(error.message, keep="\n")
-            error.show()
+            # What was typed may come from a script, and that from anywhere.
+            shown = io.StringIO()
+            error.show(file=shown)
+            click.echo(escape(shown.getvalue(), keep="\n"), err=True, nl=False)
             sys.exit(error.exit_code)
         except click.Abort:
             sys.exit(INTERRUPTED)
-        except Exception as error:  # noqa: BLE001 - the end of the line: it says which, and exits
+        except Exception as error:
             if settings.debug:
                 raise
             _say(_line(error))
+            if not isinstance(error, MetastoreError) and isinstance(error, OSError):
+                _forget_output()
             sys.exit(FAILED)
         sys.exit(code if isinstance(code, int) else 0)
 
@@ -82,10 +87,15 @@ class ReportingGroup(LazyGroup):
         except KeyboardInterrupt:
             raise SystemExit(INTERRUPTED) from None
         except BrokenPipeError:
-            # ``| head`` has read enough.  Python flushes once more at exit, to nobody.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # ``| head`` has read enough.
+            _forget_output()
             raise SystemExit(0) from None
         return result
+
+
+def _forget_output() -> None:
+    """Lead stdout nowhere: Python flushes it once more at exit, and would fail as loudly as now."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _line(error: Exception) -> str:

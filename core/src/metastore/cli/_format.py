@@ -48,7 +48,11 @@ def value_text(value: Value) -> str:
         return "true" if value else "false"
     if isinstance(value, dict):
         return brief(json.dumps(value, ensure_ascii=False))
-    return brief(str(value))
+    text = str(value)
+    if text.startswith(("{", "[")):
+        # JSON, most likely, and laid out in lines: what it says is not in its blanks.
+        text = " ".join(text.split())
+    return brief(text)
 
 
 def pairs(values: Mapping[str, Value]) -> list[str]:

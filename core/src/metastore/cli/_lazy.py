@@ -44,11 +44,15 @@ class LazyGroup(SuggestingGroup):
         super().__init__(*args, **options)
         self._nouns = nouns
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """The names, in the order in which a newcomer needs them."""
         return list(self._nouns)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        cmd_name: str,
+    ) -> click.Command | None:
         """Import the command."""
         noun = self._nouns.get(cmd_name)
         if noun is None:
@@ -57,7 +61,11 @@ class LazyGroup(SuggestingGroup):
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        formatter: click.HelpFormatter,
+    ) -> None:
         """The list in the help text."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, noun.summary) for name, noun in self._nouns.items()])

@@ -60,9 +60,7 @@ def _without_password(
     ctx: click.Context, parameter: click.Parameter, value: str | None
 ) -> str | None:
     # An environment variable is not in everybody's list of processes.
-    given = parameter.name is not None and (
-        ctx.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
-    )
+    given = ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
     if value is not None and given and _has_password(value):
         raise click.UsageError(
             "The URL of --store holds a password, and everybody on this machine can read a "

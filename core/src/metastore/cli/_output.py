@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -48,8 +48,9 @@ class Column(NamedTuple):
     """A column of a table."""
 
     title: str
-    shrinks: bool = False
-    """Whether its text may lose its middle where the terminal is too narrow."""
+    shrinks: int | None = None
+    """Where the terminal is too narrow, its text may lose its middle, first down to this width,
+    and further only when no other column gives way; None: never."""
     style: Callable[[str], str] | None = None
     """From the text to a style of rich."""
 
@@ -100,11 +101,15 @@ def line(text: str, *, style: str = "") -> None:
 
 
 def lines(texts: Iterable[str]) -> None:
-    """Lines that lose their middle where they are longer than the terminal is wide."""
+    """Lines whose longest word, most likely a uri, loses its middle where they are too long."""
     width = _width()
     for text in texts:
-        shown = escape(text)
-        _write([(shown if width is None else _cut(shown, width), "")])
+        words = escape(text).split(" ")
+        if width is not None:
+            excess = _cells(" ".join(words)) - width
+            at = max(range(len(words)), key=lambda at: len(words[at]))
+            words[at] = _cut(words[at], max(_cells(words[at]) - max(excess, 0), _NARROWEST))
+        _write([(" ".join(words), "")])
 
 
 def remark(text: str) -> None:
@@ -141,13 +146,19 @@ def _widths(
         return wanted
     room = width - len(_GAP) * (len(columns) - 1)
     wanted = [min(each, width) for each in wanted]
-    flexible = [at for at, column in enumerate(columns) if column.shrinks]
-    while sum(wanted) > room:
-        widest = max(flexible, key=lambda at: wanted[at], default=None)
-        if widest is None or wanted[widest] <= _NARROWEST:
-            break
-        wanted[widest] -= 1
+    floors = {at: each.shrinks for at, each in enumerate(columns) if each.shrinks is not None}
+    _shrink(wanted, floors, room)
+    _shrink(wanted, dict.fromkeys(floors, _NARROWEST), room)
     return wanted
+
+
+def _shrink(widths: list[int], floors: Mapping[int, int], room: int) -> None:
+    """Take from the widest column that is not at its floor, until all fit."""
+    while sum(widths) > room:
+        above = [at for at, floor in floors.items() if widths[at] > floor]
+        if not above:
+            return
+        widths[max(above, key=lambda at: widths[at])] -= 1
 
 
 def _spans(
@@ -157,7 +168,7 @@ def _spans(
         spans: Spans = []
         for column, cell, width in zip(columns, row, widths, strict=True):
             text = cell[at] if at < len(cell) else ""
-            shown = _cut(text, width) if column.shrinks else text
+            shown = text if column.shrinks is None else _cut(text, width)
             style = column.style(text) if column.style else ""
             spans += [(shown, style), (" " * (width - _cells(shown)) + _GAP, "")]
         # No blanks at the end of lines.

@@ -48,10 +48,10 @@ def list_(store: str | None, type_: str | None, limit: int | None, as_json: bool
                 [
                     Column("ID"),
                     Column("TYPE"),
-                    Column("NAME", shrinks=True),
+                    Column("NAME", shrinks=16),
                     Column("STATE", style=state_style),
                     Column("CREATED (UTC)"),
-                    Column("URI", shrinks=True),
+                    Column("URI", shrinks=8),
                 ],
                 (
                     [
@@ -132,8 +132,6 @@ def _show(artifact: ArtifactView, producers: Sequence[str], consumers: Sequence[
     )
     _properties("Properties", artifact.properties)
     _properties("Custom properties", artifact.custom_properties)
-    line("")
-    line(f"Next: metastore lineage {artifact.id}")
 
 
 def _properties(title: str, values: Mapping[str, Any]) -> None:
@@ -144,6 +142,6 @@ def _properties(title: str, values: Mapping[str, Any]) -> None:
     if values:
         heading(title)
         table(
-            [Column("NAME", shrinks=True), Column("KIND"), Column("VALUE", shrinks=True)],
+            [Column("NAME", shrinks=24), Column("KIND"), Column("VALUE", shrinks=8)],
             ([key, kind_of(value).name, value_text(value)] for key, value in values.items()),
         )

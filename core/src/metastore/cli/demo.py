@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ def demo(store: str | None) -> None:
     folder = Path(_FOLDER)
     folder.mkdir(exist_ok=True)
     with connect(store or f"{flavor}:///{_FOLDER}/metastore.db") as found:
-        runs = [_demo.record(found, folder.resolve(), epochs) for epochs in (2, 200)]
+        runs = [_demo.record(found, folder.resolve(), epochs) for epochs in (1, 100)]
         _show(found, folder.resolve(), runs[-1])
 
 
@@ -53,27 +54,18 @@ def _show(store: Store, folder: Path, last: tuple[str, int]) -> None:
     from metastore.cli.run import show_runs
 
     run, model = last
-    line(f"Recorded two runs in {store.location}")
-    line(f"Their files are in {folder}")
-    heading("Pipelines: metastore pipeline list")
+    there = f"--store {shlex.quote(store.location)}"
+    line(f"Recorded two runs in {store.location}; their files are in {folder}")
+    heading(f"$ metastore pipeline list {there}")
     show_pipelines(store)
-    heading("Runs: metastore run list")
+    heading(f"$ metastore run list {there}")
     show_runs(store, pipeline=_demo.PIPELINE, limit=5)
-    heading(f"What model {model} was made from: metastore lineage {model}")
+    heading(f"$ metastore lineage {model} {there}")
     lines(store.artifact(model).lineage().tree())
-    heading("Try next")
-    for command in _next(store, run, model):
-        line(f"  {command}")
-
-
-def _next(store: Store, run: str, model: int) -> list[str]:
-    import shlex
-
+    line("")
     if store.flavor == "memory":
-        return ["metastore demo  (this store was in memory, and is gone)"]
-    url = shlex.quote(store.location)
-    return [
-        f"export METASTORE_STORE={url}",
-        f"metastore run show {shlex.quote(run)}",
-        f"metastore artifact show {model}",
-    ]
+        line("This store was in memory, and is gone now.")
+        return
+    line(f"Next, try:  metastore run show {shlex.quote(run)} {there}")
+    line(f"or:         metastore artifact show {model} {there}")
+    line("--store can be left out where the environment variable METASTORE_STORE says the same.")

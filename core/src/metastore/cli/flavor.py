@@ -74,7 +74,7 @@ def list_(as_json: bool) -> None:
             Column("STATE", style=state_style),
             Column("DISTRIBUTION"),
             Column("VERSION"),
-            Column("LOCATION", shrinks=True),
+            Column("LOCATION", shrinks=8),
         ],
         rows,
     )

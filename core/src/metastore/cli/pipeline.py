@@ -46,7 +46,7 @@ def show_pipelines(store: Store, *, limit: int | None = None, as_json: bool = Fa
         _json.write_list(map(_json.pipeline, page.of(every)))
     else:
         count = table(
-            [Column("ID"), Column("NAME", shrinks=True), Column("RUNS"), Column("CREATED (UTC)")],
+            [Column("ID"), Column("NAME", shrinks=8), Column("RUNS"), Column("CREATED (UTC)")],
             (
                 [
                     str(each.id),

@@ -78,8 +78,8 @@ def show_runs(
         count = table(
             [
                 Column("ID"),
-                Column("NAME", shrinks=True),
-                Column("PIPELINE", shrinks=True),
+                Column("NAME", shrinks=24),
+                Column("PIPELINE", shrinks=8),
                 Column("STATE", style=state_style),
                 Column("STARTED (UTC)"),
                 Column("DURATION"),
@@ -151,11 +151,11 @@ def _show(run: Run) -> None:
     heading("Steps")
     table(
         [
-            Column("STEP", shrinks=True),
+            Column("STEP", shrinks=18),
             Column("STATE", style=state_style),
             Column("DURATION"),
-            Column("INPUTS", shrinks=True),
-            Column("OUTPUTS", shrinks=True),
+            Column("INPUTS", shrinks=8),
+            Column("OUTPUTS", shrinks=8),
         ],
         (row for step in run.steps for row in _step_rows(step)),
     )
@@ -170,9 +170,9 @@ def _show(run: Run) -> None:
             heading(title)
             table(
                 [
-                    Column("STEP", shrinks=True),
-                    Column("NAME", shrinks=True),
-                    Column("VALUE", shrinks=True),
+                    Column("STEP", shrinks=20),
+                    Column("NAME", shrinks=20),
+                    Column("VALUE", shrinks=8),
                 ],
                 rows,
             )
@@ -189,9 +189,9 @@ def _step_rows(step: Step) -> Iterator[Row]:
         _ports(step.outputs),
     ]
     stored = step.record.execution.state
-    if step.reason:
-        said = "no state" if stored is None else stored.name
-        yield f"its execution says {said}: {step.reason}"
+    # Where the execution says nothing, nothing is contradicted.
+    if step.reason and stored:
+        yield f"its execution says {stored.name}; {step.reason}"
     if step.error:
         yield f"error: {brief(step.error)}"
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from importlib_metadata import Distribution
 
 __all__ = ["ENTRY_POINT_GROUP", "FoundFlavor", "find_flavors"]
 
@@ -31,20 +34,26 @@ def find_flavors() -> list[FoundFlavor]:
 
     found: dict[tuple[str, str], FoundFlavor] = {}
     for distribution in importlib_metadata.distributions():
-        entry_points = distribution.entry_points.select(group=ENTRY_POINT_GROUP)
-        if not entry_points:
-            continue
-        # Metadata is read from files that anybody may have written: a missing name is no crash.
-        name = distribution.metadata["Name"] or "unknown"
-        for each in entry_points:
-            found.setdefault(
-                (each.name, name),
-                FoundFlavor(
-                    each.name,
-                    name,
-                    distribution.version or "unknown",
-                    each.value,
-                    str(distribution.locate_file("")),
-                ),
-            )
+        for each in _read(distribution):
+            found.setdefault((each.name, each.distribution), each)
     return sorted(found.values())
+
+
+def _read(distribution: Distribution) -> list[FoundFlavor]:
+    # Metadata are files that anybody may have written, or half removed: what cannot be read of one
+    # distribution must not hide the others.
+    try:
+        entry_points = distribution.entry_points.select(group=ENTRY_POINT_GROUP)
+    except Exception:  # noqa: BLE001 - see above
+        return []
+    if not entry_points:
+        return []
+    location = str(distribution.locate_file(""))
+    try:
+        name, version = distribution.metadata["Name"], distribution.version
+    except Exception:  # noqa: BLE001 - see above
+        name, version = None, None
+    return [
+        FoundFlavor(each.name, name or "unknown", version or "unknown", each.value, location)
+        for each in entry_points
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import pytest
@@ -91,11 +92,14 @@ def needs(store: BaseMetadataStore, capability: str, wanted: object = True) -> N
 
 
 def batch_with(*names: str, **properties: PropertyKind) -> Batch:
-    """A batch with types of these names (``"T"`` by default), of all kinds, with properties."""
+    """A batch with types of these names (``"T"`` by default), of all kinds, with properties.
+
+    It finds the types where they are stored already, and widens them.
+    """
     batch = Batch()
     for name in names or ("T",):
         for kind in NodeKind:
-            batch.type(kind, name, properties)
+            batch.type(kind, name, properties, can_add_properties=True, can_omit_properties=True)
     return batch
 
 
@@ -135,8 +139,7 @@ def refuse(
     assert contents(store) == before, "the batch failed and left something behind"
     found = raised.value.offender
     assert found is not None, "the error names no offender"
-    wrong = {name: getattr(found, name) for name in offender if getattr(found, name) != offender[name]}
-    assert not wrong, f"offender {found!r}, expected {offender!r}"
+    assert found._replace(**offender) == found, f"offender {found!r}, expected {offender!r}"
     return raised.value
 
 
@@ -210,14 +213,14 @@ def events(store: BaseMetadataStore, **conditions: Any) -> list[Event]:
 
 def links(store: BaseMetadataStore, kind: LinkKind, **conditions: Any) -> list[tuple[int, int]]:
     """The links that fulfil the conditions of a `LinkQuery`, as plain pairs."""
-    return [tuple(link) for link in store.read_links(LinkQuery(kind, **conditions))]
+    return [(link[0], link[1]) for link in store.read_links(LinkQuery(kind, **conditions))]
 
 
 def chain(store: BaseMetadataStore, length: int) -> tuple[list[int], WrittenBatch]:
     """Contexts of which each is the child of the next; their ids."""
     batch = batch_with()
     refs = [batch.context("T", name=f"link {number}") for number in range(length)]
-    for child, parent in zip(refs, refs[1:], strict=False):
+    for child, parent in pairwise(refs):
         batch.parent(child, parent)
     written = store.write(batch)
     return [written[ref].id for ref in refs], written

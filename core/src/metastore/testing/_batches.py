@@ -74,7 +74,9 @@ class BatchContract(ContractBase):
     """A batch is written whole or not at all."""
 
     def test_a_whole_run_in_one_batch(self, store: BaseMetadataStore) -> None:
-        """Types, nodes, events and links that refer to one another are written together. [7.1, 7.4]"""
+        """Types, nodes, events and links that refer to one another are written
+        together. [7.1, 7.4]
+        """
         batch = Batch()
         batch.type(ARTIFACT, "Dataset", {"rows": INT})
         model_type = batch.type(ARTIFACT, "Model", {"name": STRING}, version="2")
@@ -215,9 +217,7 @@ class BatchContract(ContractBase):
         """A batch written to two stores leaves the same in both. [7.6, 10.8]"""
         first, second = new_store(), new_store()
         batch = batch_with(a=INT)
-        made = batch.artifact(
-            "T", uri="x", properties={"a": 1}, create_time_ms=5, update_time_ms=6
-        )
+        made = batch.artifact("T", uri="x", properties={"a": 1}, create_time_ms=5, update_time_ms=6)
         ran = batch.execution("T", create_time_ms=5, update_time_ms=6)
         batch.event(made, ran, EventType.OUTPUT, path=["a", 0], time_ms=7)
         first.write(batch)
@@ -226,8 +226,8 @@ class BatchContract(ContractBase):
         assert compare_stores(first, second, times=times) == []
         assert len(read(first, ARTIFACT)) == 1
         again = first.write(batch)
-        assert again[made].id != second.write(batch).types[0].id or True
-        assert len(read(first, ARTIFACT)) == len(read(second, ARTIFACT)) == 2
+        assert [each.outcome for each in again.types] == [Outcome.REUSED] * 3
+        assert len(read(first, ARTIFACT)) == len(events(first)) == 2
 
     def test_a_batch_that_failed_can_be_written_again(self, store: BaseMetadataStore) -> None:
         """A batch that failed can be written once what it missed is there. [7.6]"""
@@ -296,7 +296,8 @@ class BatchContract(ContractBase):
         elif case == "undeclared":
             batch.artifact("T", properties=values | {"zz": SECRET})
         elif case == "none":
-            batch.artifact("T", properties=values, custom_properties={"zz": (SECRET,)})
+            thing: Any = (SECRET,)
+            batch.artifact("T", properties=values, custom_properties={"zz": thing})
         elif case == "nan":
             batch.artifact("T", properties=values, custom_properties={"zz": SECRET + "\ud800"})
         elif case == "struct":

@@ -67,7 +67,7 @@ def contents(store: BaseMetadataStore, *, times: bool = True) -> Contents:
         found["events"].append((artifact, execution, event.type.name, exact(event.path), *time))
     found["events"].sort(key=repr)
     for link in LinkKind:
-        found[f"{link.value}s"] = sorted(
+        found[f"{link.label}s"] = sorted(
             (
                 (
                     _rank(ranks[NodeKind.CONTEXT], context),

@@ -41,13 +41,13 @@ class EventContract(ContractBase):
     def test_every_type_of_event(self, store: BaseMetadataStore) -> None:
         """An artifact and an execution may have one event of each type. [5.1, 5.2]"""
         artifact, execution = _pair(store)
-        for type in TYPES:
+        for each in TYPES:
             batch = Batch()
-            batch.event(artifact, execution, type)
+            batch.event(artifact, execution, each)
             store.write(batch)
         found = events(store)
         assert [(each.artifact_id, each.execution_id, each.type) for each in found] == [
-            (artifact, execution, type) for type in TYPES
+            (artifact, execution, each) for each in TYPES
         ]
         assert {type(each.type) for each in found} == {EventType}
 
@@ -146,7 +146,7 @@ class EventContract(ContractBase):
         assert 2020 < found[EventType.DECLARED_INPUT].time.year < 2300
 
     @pytest.mark.parametrize("time", [1.5, "now", True, 2**63])
-    def test_times_are_integers(self, store: BaseMetadataStore, time: Any) -> None:
+    def test_times_of_events_are_integers(self, store: BaseMetadataStore, time: Any) -> None:
         """A time that is no 64-bit integer is InvalidError. [1.10]"""
         artifact, execution = _pair(store)
         batch = Batch()
@@ -183,7 +183,9 @@ class EventContract(ContractBase):
             refuse(store, batch, NotFoundError, kind="event", index=1)
 
     def test_ids_of_other_kinds_do_not_count(self, store: BaseMetadataStore) -> None:
-        """An artifact's id is not an execution's: what is stored as another kind is not found. [1.3]"""
+        """An artifact's id is not an execution's: what is stored as another kind is not found.
+        [1.3]
+        """
         prepare(store)
         artifacts = [put(store, ARTIFACT).id for _ in range(3)]
         execution = put(store, EXECUTION).id
@@ -206,7 +208,9 @@ class EventContract(ContractBase):
             refuse(store, batch, InvalidError, kind="event", index=0)
 
     def test_refs_to_the_wrong_side(self, store: BaseMetadataStore) -> None:
-        """A Ref to an artifact where an execution belongs, or the reverse, is InvalidError. [6.1]"""
+        """A Ref to an artifact where an execution belongs, or the reverse, is
+        InvalidError. [6.1]
+        """
         prepare(store)
         batch = Batch()
         artifact, execution = batch.artifact("T"), batch.execution("T")
@@ -223,7 +227,9 @@ class EventContract(ContractBase):
         assert (one(store, ARTIFACT, artifact), one(store, EXECUTION, execution)) == before
 
     def test_events_are_read_by_their_ends(self, store: BaseMetadataStore) -> None:
-        """An EventQuery gives events of one of the artifacts and one of the executions, by id. [8.14]"""
+        """An EventQuery gives events of one of the artifacts and one of the executions, by id.
+        [8.14]
+        """
         batch = batch_with()
         artifacts = [batch.artifact("T") for _ in range(3)]
         executions = [batch.execution("T") for _ in range(3)]

@@ -28,8 +28,8 @@ from metastore.testing._base import (
 )
 
 ATTRIBUTION, ASSOCIATION, PARENT = LinkKind.ATTRIBUTION, LinkKind.ASSOCIATION, LinkKind.PARENT
-GROUPS = pytest.mark.parametrize("kind", [ATTRIBUTION, ASSOCIATION], ids=lambda kind: kind.value)
-LINKS = pytest.mark.parametrize("kind", list(LinkKind), ids=lambda kind: kind.value)
+GROUPS = pytest.mark.parametrize("kind", [ATTRIBUTION, ASSOCIATION], ids=lambda kind: kind.label)
+LINKS = pytest.mark.parametrize("kind", list(LinkKind), ids=lambda kind: kind.label)
 
 
 def _link(batch: Batch, kind: LinkKind, context: Any, other: Any) -> None:
@@ -159,8 +159,10 @@ class LinkContract(ContractBase):
         ):
             batch.parent(child, parent)
         written = store.write(batch)
-        found = {written[ref].id: name for ref, name in ((top, "top"), (left, "left"),
-                                                         (right, "right"), (bottom, "bottom"))}
+        found = {
+            written[ref].id: name
+            for ref, name in ((top, "top"), (left, "left"), (right, "right"), (bottom, "bottom"))
+        }
         assert {(found[child], found[parent]) for child, parent in links(store, PARENT)} == {
             ("bottom", "left"),
             ("bottom", "right"),
@@ -187,7 +189,7 @@ class LinkContract(ContractBase):
         for ends in ((id, other), (context, id)):
             batch = Batch()
             _link(batch, kind, *ends)
-            refuse(store, batch, NotFoundError, kind=kind.value, index=0)
+            refuse(store, batch, NotFoundError, kind=kind.label, index=0)
 
     @LINKS
     @pytest.mark.parametrize(
@@ -199,7 +201,7 @@ class LinkContract(ContractBase):
         for ends in ((end, other), (context, end)):
             batch = Batch()
             _link(batch, kind, *ends)
-            refuse(store, batch, InvalidError, kind=kind.value, index=0)
+            refuse(store, batch, InvalidError, kind=kind.label, index=0)
 
     @LINKS
     def test_refs_to_other_kinds(self, store: BaseMetadataStore, kind: LinkKind) -> None:
@@ -209,16 +211,18 @@ class LinkContract(ContractBase):
             batch = Batch()
             ref = add(batch, wrong, name=f"wrong {number}")
             _link(batch, kind, ref, other)
-            refuse(store, batch, InvalidError, kind=kind.value, index=0)
+            refuse(store, batch, InvalidError, kind=kind.label, index=0)
         for number, wrong in enumerate(each for each in NodeKind if each is not kind.other):
             batch = Batch()
             ref = add(batch, wrong, name=f"wrong {number}")
             _link(batch, kind, context, ref)
-            refuse(store, batch, InvalidError, kind=kind.value, index=0)
+            refuse(store, batch, InvalidError, kind=kind.label, index=0)
 
     @LINKS
     def test_links_are_read_by_their_ends(self, store: BaseMetadataStore, kind: LinkKind) -> None:
-        """A LinkQuery gives links of one of the contexts and one of the others, ordered. [8.2, 8.14]"""
+        """A LinkQuery gives links of one of the contexts and one of the others, ordered. [8.2,
+        8.14]
+        """
         batch = batch_with()
         groups = [batch.context("T", name=f"group {number}") for number in range(3)]
         members = [add(batch, kind.other, name=f"member {number}") for number in range(3)]
@@ -258,7 +262,9 @@ class LinkContract(ContractBase):
         assert ids(store, CONTEXT, parents_of=[], children_of=[c]) == []
 
     def test_members_of_contexts(self, store: BaseMetadataStore) -> None:
-        """context_ids gives the artifacts and executions of any of the contexts, each once. [8.6]"""
+        """context_ids gives the artifacts and executions of any of the contexts, each
+        once. [8.6]
+        """
         batch = batch_with()
         first, second = batch.context("T", name="1"), batch.context("T", name="2")
         for kind in (ARTIFACT, EXECUTION):

@@ -86,7 +86,9 @@ class NodeContract(ContractBase):
 
     @ALL_KINDS
     def test_what_a_node_leaves_out_is_none(self, store: BaseMetadataStore, kind: NodeKind) -> None:
-        """A node without name, external id, uri, state and properties has none of them. [1.6-1.8]"""
+        """A node without name, external id, uri, state and properties has none of them.
+        [1.6-1.8]
+        """
         prepare(store, a=INT)
         node = one(store, kind, put(store, kind, name="n" if kind is CONTEXT else None).id)
         assert node.name == ("n" if kind is CONTEXT else None)
@@ -205,7 +207,9 @@ class NodeContract(ContractBase):
     def test_properties_of_another_kind(
         self, store: BaseMetadataStore, declared: PropertyKind, value: Any
     ) -> None:
-        """A value of another kind than the declared one is InvalidError: no int for a DOUBLE. [4.2]"""
+        """A value of another kind than the declared one is InvalidError: no int for a
+        DOUBLE. [4.2]
+        """
         prepare(store, a=declared)
         batch = Batch()
         add(batch, EXECUTION, properties={"a": value})
@@ -263,9 +267,11 @@ class NodeContract(ContractBase):
     def test_external_ids_are_unique_in_a_kind(
         self, store: BaseMetadataStore, kind: NodeKind
     ) -> None:
-        """An external id that a node of the kind has, of any type, is AlreadyExistsError. [1.7, 4.3]"""
+        """An external id that a node of the kind has, of any type, is AlreadyExistsError. [1.7,
+        4.3]
+        """
         prepare(store, "T", "U")
-        put(store, kind, external_id="x")
+        put(store, kind, name="stored", external_id="x")
         batch = Batch()
         add(batch, kind, "U", external_id="x")
         refuse(store, batch, AlreadyExistsError, kind=kind.label, index=0)
@@ -334,7 +340,9 @@ class NodeContract(ContractBase):
 
     @ALL_KINDS
     def test_times_are_set(self, store: BaseMetadataStore, kind: NodeKind) -> None:
-        """A new node has one time as create and update time, not before that of an older one. [4.5]"""
+        """A new node has one time as create and update time, not before that of an
+        older one. [4.5]
+        """
         prepare(store)
         first = one(store, kind, put(store, kind, name="a").id)
         second = one(store, kind, put(store, kind, name="b").id)
@@ -346,7 +354,9 @@ class NodeContract(ContractBase):
 
     @ALL_KINDS
     def test_given_times_are_kept(self, store: BaseMetadataStore, kind: NodeKind) -> None:
-        """Given create and update times are stored; the update time is by default the first. [4.5]"""
+        """Given create and update times are stored; the update time is by default the
+        first. [4.5]
+        """
         needs(store, "given_times")
         prepare(store)
         for number, (created, updated, expected) in enumerate(
@@ -517,7 +527,9 @@ class NodeContract(ContractBase):
 
     @BY
     def test_reuse_can_merge(self, store: BaseMetadataStore, by: Any) -> None:
-        """With on_found="merge" the draft's fields and properties are set, all else stays. [4.19]"""
+        """With on_found="merge" the draft's fields and properties are set, all else
+        stays. [4.19]
+        """
         prepare(store, a=INT, b=INT)
         stored = put(
             store,
@@ -549,14 +561,14 @@ class NodeContract(ContractBase):
         prepare(store, a=INT)
         stored = put(store, CONTEXT, name="n", properties={"a": 1})
         before = one(store, CONTEXT, stored.id)
-        again = put(
-            store, CONTEXT, name="n", properties={"a": 1}, mode=Reuse("name", on_found)
-        )
+        again = put(store, CONTEXT, name="n", properties={"a": 1}, mode=Reuse("name", on_found))
         assert (again.id, again.outcome) == (stored.id, Outcome.REUSED)
         assert read(store, CONTEXT) == [before]
 
     def test_reuse_that_updates_checks_the_type(self, store: BaseMetadataStore) -> None:
-        """Reuse by external id that would update a node of another type is InvalidError. [4.10, 4.19]"""
+        """Reuse by external id that would update a node of another type is InvalidError. [4.10,
+        4.19]
+        """
         prepare(store, "T", "U")
         put(store, ARTIFACT, "T", external_id="x")
         batch = Batch()

@@ -44,7 +44,9 @@ class TypeContract(ContractBase):
     """Types are created, found and widened."""
 
     def test_a_new_store_holds_the_simple_types(self, store: BaseMetadataStore) -> None:
-        """A new store has MLMD's simple types, without version and properties, and no others. [1.11]"""
+        """A new store has MLMD's simple types, without version and properties, and no others.
+        [1.11]
+        """
         for kind in NodeKind:
             found = store.read_types(TypeQuery(kind))
             assert Counter(each.name for each in found) == Counter(SIMPLE_TYPES[kind])
@@ -76,7 +78,9 @@ class TypeContract(ContractBase):
             assert (found.input_type, found.output_type) == ('{"any": {}}', '{"none": {}}')
 
     def test_what_a_type_leaves_out_is_none(self, store: BaseMetadataStore) -> None:
-        """A type without version, description, external id and base type reads None for each. [3.1]"""
+        """A type without version, description, external id and base type reads None for
+        each. [3.1]
+        """
         store.write(_draft())
         found = one_type(store, ARTIFACT, "T")
         assert (found.version, found.description) == (None, None)
@@ -89,14 +93,18 @@ class TypeContract(ContractBase):
         assert store.write(batch).types[0].outcome is Outcome.CREATED
 
     def test_the_same_draft_finds_the_type(self, store: BaseMetadataStore) -> None:
-        """A draft equal to the stored type writes nothing: REUSED, with the stored id. [3.2, 3.8]"""
+        """A draft equal to the stored type writes nothing: REUSED, with the stored id.
+        [3.2, 3.8]
+        """
         [first] = store.write(_draft(properties={"a": INT})).types
         [second] = store.write(_draft(properties={"a": INT})).types
         assert (second.id, second.outcome) == (first.id, Outcome.REUSED)
         assert len(types(store, ARTIFACT)) == 1
 
     def test_widening_needs_its_flag(self, store: BaseMetadataStore) -> None:
-        """A new property of a stored type is AlreadyExistsError without can_add_properties. [3.2]"""
+        """A new property of a stored type is AlreadyExistsError without
+        can_add_properties. [3.2]
+        """
         store.write(_draft(properties={"a": INT}))
         refuse(
             store,
@@ -245,7 +253,12 @@ class TypeContract(ContractBase):
 
     @pytest.mark.parametrize(
         ("kind", "base"),
-        [(ARTIFACT, "mlmd.Train"), (EXECUTION, "mlmd.Model"), (CONTEXT, "mlmd.Model"), (ARTIFACT, "T")],
+        [
+            (ARTIFACT, "mlmd.Train"),
+            (EXECUTION, "mlmd.Model"),
+            (CONTEXT, "mlmd.Model"),
+            (ARTIFACT, "T"),
+        ],
     )
     def test_other_base_types_are_refused(
         self, store: BaseMetadataStore, kind: NodeKind, base: str

@@ -54,7 +54,9 @@ def _full(store: BaseMetadataStore, kind: NodeKind, name: str = "n") -> int:
     ).id
 
 
-def _refused(store: BaseMetadataStore, kind: NodeKind, mode: Any, error: Any, **fields: Any) -> None:
+def _refused(
+    store: BaseMetadataStore, kind: NodeKind, mode: Any, error: Any, **fields: Any
+) -> None:
     batch = Batch()
     getattr(batch, kind.label)(None, mode=mode, **fields)
     refuse(store, batch, error, kind=kind.label, index=0, id=mode.id)
@@ -101,7 +103,9 @@ class UpdateContract(ContractBase):
     def test_replace_removes_what_is_left_out(
         self, stored: BaseMetadataStore, kind: NodeKind
     ) -> None:
-        """Replace removes uri, state, external id and properties that the draft leaves out. [4.6]"""
+        """Replace removes uri, state, external id and properties that the draft leaves
+        out. [4.6]
+        """
         id = _full(stored, kind)
         written = update(stored, kind, Replace(id), **({"name": "n"} if kind is CONTEXT else {}))
         assert written.outcome is Outcome.UPDATED
@@ -185,7 +189,9 @@ class UpdateContract(ContractBase):
     def test_property_and_custom_property_are_updated_apart(
         self, stored: BaseMetadataStore
     ) -> None:
-        """An update of a property leaves the custom property of the same key, and the reverse. [1.9]"""
+        """An update of a property leaves the custom property of the same key, and the reverse.
+        [1.9]
+        """
         for kind in NodeKind:
             id = put(
                 stored, kind, name="both", properties={"a": 1}, custom_properties={"a": "one"}
@@ -309,7 +315,9 @@ class UpdateContract(ContractBase):
         assert execution(stored, id).properties == {"b": 9}
 
     def test_merge_checks_what_it_sets(self, stored: BaseMetadataStore) -> None:
-        """Properties that Merge sets are checked against the type; those it leaves are not. [4.9]"""
+        """Properties that Merge sets are checked against the type; those it leaves are
+        not. [4.9]
+        """
         id = _full(stored, CONTEXT)
         for mode in (Merge(id), Merge(id, properties=frozenset({"z"})), Merge(id, properties=ALL)):
             _refused(stored, CONTEXT, mode, InvalidError, properties={"z": 1})
@@ -343,15 +351,16 @@ class UpdateContract(ContractBase):
     def test_an_update_may_name_the_type(
         self, stored: BaseMetadataStore, kind: NodeKind, mode: Any
     ) -> None:
-        """An update may name the node's type, by name or id; another type is InvalidError. [4.10]"""
+        """An update may name the node's type, by name or id; another type is
+        InvalidError. [4.10]
+        """
         prepare(stored, "U")
         id = _full(stored, kind)
         type_id = one(stored, kind, id).type_id
         for same in ("T", type_id, None):
             batch = Batch()
             add(batch, kind, same, mode=mode(id), name="n", properties={"a": 1, "b": 2})
-            store_result = stored.write(batch)
-            assert store_result.nodes[kind][0].id == id
+            assert stored.write(batch).nodes[kind][0].id == id
         batch = Batch()
         add(batch, kind, "U", mode=mode(id), name="n")
         refuse(stored, batch, InvalidError, kind=kind.label, index=0, id=id)
@@ -364,7 +373,9 @@ class UpdateContract(ContractBase):
     def test_expected_update_times(
         self, stored: BaseMetadataStore, kind: NodeKind, mode: Any
     ) -> None:
-        """An update that expects another update time than the stored one is ConflictError. [4.11]"""
+        """An update that expects another update time than the stored one is
+        ConflictError. [4.11]
+        """
         id = _full(stored, kind)
         name = {"name": "n"} if kind is CONTEXT else {}
         seen = one(stored, kind, id).update_time_ms
@@ -455,9 +466,7 @@ class UpdateContract(ContractBase):
         """A forced update that changes nothing sets a later update time: UPDATED. [4.13]"""
         id = put(stored, kind, name="n", properties={"a": 1}).id
         before = one(stored, kind, id)
-        written = update(
-            stored, kind, mode(id, force_update=True), name="n", properties={"a": 1}
-        )
+        written = update(stored, kind, mode(id, force_update=True), name="n", properties={"a": 1})
         assert (written.id, written.outcome) == (id, Outcome.UPDATED)
         after = one(stored, kind, id)
         assert after.update_time_ms > before.update_time_ms
@@ -466,10 +475,10 @@ class UpdateContract(ContractBase):
 
     @ALL_KINDS
     @MODES
-    def test_given_update_times(
-        self, stored: BaseMetadataStore, kind: NodeKind, mode: Any
-    ) -> None:
-        """A given update time is stored by an update that changes something, and only then. [4.14]"""
+    def test_given_update_times(self, stored: BaseMetadataStore, kind: NodeKind, mode: Any) -> None:
+        """A given update time is stored by an update that changes something, and only
+        then. [4.14]
+        """
         needs(stored, "given_times")
         id = put(stored, kind, name="n", create_time_ms=5000, update_time_ms=6000).id
         name = {"name": "n"} if kind is CONTEXT else {}
@@ -498,7 +507,7 @@ class UpdateContract(ContractBase):
         """The second update of a node in a batch sees the first; each has its outcome. [4.15]"""
         id = _full(stored, ARTIFACT)
         batch = Batch()
-        modes = (Merge(id), Merge(id, frozenset({"uri"})), Merge(id), Replace(id))
+        modes: list[Any] = [Merge(id), Merge(id, frozenset({"uri"})), Merge(id), Replace(id)]
         drafts: tuple[dict[str, Any], ...] = (
             {"properties": {"a": 10}},
             {"uri": "new", "properties": {"b": 20}},
@@ -549,7 +558,9 @@ class UpdateContract(ContractBase):
         assert put(stored, kind, name="taker", external_id="x-n").outcome is Outcome.CREATED
 
     def test_a_name_may_be_taken_back(self, stored: BaseMetadataStore) -> None:
-        """A context renamed away and back in one batch is what it was: the second is a change. [4.15]"""
+        """A context renamed away and back in one batch is what it was: the second is a change.
+        [4.15]
+        """
         id = _full(stored, CONTEXT)
         rename = Merge(id, frozenset({"name"}))
         batch = Batch()
@@ -578,9 +589,7 @@ class UpdateContract(ContractBase):
         written = stored.write(batch).artifacts
         batch = Batch()
         for number, each in enumerate(written):
-            batch.artifact(
-                mode=Replace(each.id), uri=f"new {number}", properties={"b": number}
-            )
+            batch.artifact(mode=Replace(each.id), uri=f"new {number}", properties={"b": number})
         assert {each.outcome for each in stored.write(batch).artifacts} == {Outcome.UPDATED}
         found = [node for node in read(stored, ARTIFACT) if isinstance(node, Artifact)]
         assert [(node.uri, node.properties) for node in found] == [

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from metastore.base import BaseMetadataStore
+from metastore.batch import Batch, Merge
 from metastore.errors import InvalidError, MetastoreError
-from metastore.model import NodeKind, PropertyKind, Proto
+from metastore.model import EventType, NodeKind, PropertyKind, Proto
 from metastore.testing._base import (
     ALL_KINDS,
     ARTIFACT,
@@ -26,7 +27,6 @@ from metastore.testing._base import (
     PROTO,
     STRING,
     STRUCT,
-    Batch,
     ContractBase,
     add,
     events,
@@ -39,8 +39,6 @@ from metastore.testing._base import (
     refuse,
     update,
 )
-from metastore.batch import Merge
-from metastore.model import EventType
 from metastore.testing._contents import exact
 
 
@@ -56,7 +54,7 @@ TEXTS = {
     "empty": "",
     "space": " ",
     "trailing spaces": "a  ",
-    "quotes": "it's \"quoted\" `too` \\ ; -- /* */",
+    "quotes": 'it\'s "quoted" `too` \\ ; -- /* */',
     "percent": "100 % of :name ? %s {x}",
     "newlines": "a\r\nb\rc\n\t",
     "null word of MLMD": "__MLMD_NULL__",
@@ -226,7 +224,9 @@ class ValueContract(ContractBase):
 
     @_params(TEXTS)
     def test_texts(self, store: BaseMetadataStore, value: str) -> None:
-        """Any text comes back, empty and long ones and those with a meaning elsewhere included. [2.4]"""
+        """Any text comes back, empty and long ones and those with a meaning elsewhere included.
+        [2.4]
+        """
         self._round_trip(store, STRING, value)
 
     @pytest.mark.parametrize("value", ["\0", "a\0b", "a\0", "\0\0é"])
@@ -278,7 +278,9 @@ class ValueContract(ContractBase):
         self._round_trip(store, BOOLEAN, value)
 
     def test_kinds_are_kept_apart(self, store: BaseMetadataStore) -> None:
-        """Values that Python calls equal, or that look alike as text, come back as themselves. [2.1]"""
+        """Values that Python calls equal, or that look alike as text, come back as themselves.
+        [2.1]
+        """
         prepare(store)
         values = {
             "int": 1,
@@ -298,7 +300,9 @@ class ValueContract(ContractBase):
             assert exact(one(store, kind, written.id).custom_properties) == exact(values)
 
     def test_a_value_can_change_its_kind(self, store: BaseMetadataStore) -> None:
-        """A custom property overwritten by an equal value of another kind has that kind. [2.1, 4.12]"""
+        """A custom property overwritten by an equal value of another kind has that kind. [2.1,
+        4.12]
+        """
         prepare(store)
         written = put(store, ARTIFACT, custom_properties={"a": 1})
         for value in (1.0, True, "1", {"a": 1.0}, {"a": True}, Proto("t", b""), 1):
@@ -337,7 +341,9 @@ class ValueContract(ContractBase):
     @ALL_KINDS
     @pytest.mark.parametrize("text", [text for name, text in TEXTS.items() if "mega" not in name])
     def test_texts_of_fields(self, store: BaseMetadataStore, kind: NodeKind, text: str) -> None:
-        """Names, keys, uris and external ids are texts like any other, and are found exactly. [2.8]"""
+        """Names, keys, uris and external ids are texts like any other, and are found
+        exactly. [2.8]
+        """
         prepare(store)
         text = text or "x"
         fields: dict[str, Any] = {"uri": text} if kind is ARTIFACT else {}
@@ -376,7 +382,9 @@ class ValueContract(ContractBase):
     @pytest.mark.parametrize("text", _SURROGATES)
     @pytest.mark.parametrize("field", ["name", "uri", "external_id", "type", "key"])
     def test_no_texts(self, store: BaseMetadataStore, field: str, text: str) -> None:
-        """Half of a surrogate pair in a name, uri, external id, type or key is InvalidError. [2.4, 2.8]"""
+        """Half of a surrogate pair in a name, uri, external id, type or key is InvalidError. [2.4,
+        2.8]
+        """
         prepare(store)
         batch = Batch()
         if field == "key":
@@ -414,7 +422,7 @@ class ValueContract(ContractBase):
             {"properties": {half: INT}},
         ):
             batch = Batch()
-            batch.type(NodeKind.EXECUTION, **({"name": "T"} | fields))  # type: ignore[arg-type]
+            batch.type(NodeKind.EXECUTION, **({"name": "T"} | fields))
             refuse(store, batch, InvalidError, kind="execution type", index=0)
 
     def test_long_texts_are_kept_or_refused(self, store: BaseMetadataStore) -> None:

@@ -1,0 +1,326 @@
+"""Sections 10 and 11 of the contract: open, close, modes, threads, capabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from metastore.base import BaseMetadataStore, Capabilities
+from metastore.batch import Batch, Outcome, Reuse
+from metastore.errors import ClosedError, MetastoreError, ReadOnlyError
+from metastore.model import EventType, LinkKind, NodeKind
+from metastore.query import EventQuery, LinkQuery, NodeQuery, TypeQuery
+from metastore.testing._base import (
+    ARTIFACT,
+    CONTEXT,
+    EXECUTION,
+    INT,
+    ContractBase,
+    Reopen,
+    batch_with,
+    events,
+    ids,
+    links,
+    needs_transaction,
+    prepare,
+    put,
+    read,
+    types,
+)
+from metastore.testing._contents import compare_stores, contents
+
+READS: list[Callable[[BaseMetadataStore], object]] = [
+    lambda store: store.read_types(TypeQuery(ARTIFACT)),
+    lambda store: store.read_nodes(NodeQuery(ARTIFACT)),
+    lambda store: store.read_nodes(NodeQuery(CONTEXT, ids=[])),
+    lambda store: store.read_events(EventQuery()),
+    lambda store: store.read_links(LinkQuery(LinkKind.PARENT)),
+    lambda store: store.count(NodeQuery(EXECUTION)),
+    lambda store: list(store.iterate(NodeQuery(EXECUTION))),
+]
+
+
+def _enter_transaction(store: BaseMetadataStore) -> None:
+    with store.transaction():
+        pass
+
+
+def _filled(store: BaseMetadataStore) -> None:
+    batch = batch_with(a=INT)
+    made = batch.artifact("T", uri="x", external_id="x", properties={"a": 1})
+    ran = batch.execution("T", name="n", custom_properties={"s": {"t": [1.0]}})
+    group, above = batch.context("T", name="group"), batch.context("T", name="above")
+    batch.event(made, ran, EventType.OUTPUT, path=["out", 0])
+    batch.attribution(group, made)
+    batch.association(group, ran)
+    batch.parent(group, above)
+    store.write(batch)
+
+
+class LifecycleContract(ContractBase):
+    """Stores are opened, closed, opened again, and shared by threads."""
+
+    def test_closing_twice_is_fine(self, store: BaseMetadataStore) -> None:
+        """A store may be closed any number of times. [10.3]"""
+        prepare(store)
+        store.close()
+        store.close()
+
+    @pytest.mark.parametrize("position", range(len(READS)))
+    def test_reading_after_close(self, store: BaseMetadataStore, position: int) -> None:
+        """Every read of a closed store is ClosedError. [10.3]"""
+        prepare(store)
+        store.close()
+        with pytest.raises(ClosedError):
+            READS[position](store)
+
+    def test_writing_after_close(self, store: BaseMetadataStore) -> None:
+        """Every write to a closed store, of an empty batch too, is ClosedError. [10.3]"""
+        store.close()
+        for batch in (Batch(), batch_with()):
+            with pytest.raises(ClosedError):
+                store.write(batch)
+
+    def test_a_transaction_after_close(self, store: BaseMetadataStore) -> None:
+        """A transaction on a closed store is ClosedError. [10.3]"""
+        needs_transaction(store)
+        store.close()
+        with pytest.raises(ClosedError):
+            _enter_transaction(store)
+
+    def test_location(self, store: BaseMetadataStore) -> None:
+        """The location is a URL with the flavor's scheme, open or closed. [10.3, 10.7]"""
+        before = store.location
+        assert before.startswith(f"{store.FLAVOR}://")
+        store.close()
+        assert store.location == before
+
+    def test_what_was_written_is_there_again(
+        self, store: BaseMetadataStore, open_again: Reopen
+    ) -> None:
+        """All that was written is there after the store is closed and opened again. [10.4]"""
+        _filled(store)
+        before = contents(store)
+        store.close()
+        again = open_again(store, "rw")
+        assert contents(again) == before
+        put(again, ARTIFACT)
+        assert len(ids(again, ARTIFACT)) == 2
+
+    def test_two_stores_over_the_same_data(
+        self, store: BaseMetadataStore, open_again: Reopen
+    ) -> None:
+        """What one store writes, another that is open over the same data sees, and the reverse.
+        [10.4]
+        """
+        other = open_again(store, "rw")
+        prepare(store)
+        put(store, ARTIFACT, name="first")
+        assert [node.name for node in read(other, ARTIFACT)] == ["first"]
+        batch = batch_with("U")
+        batch.artifact("U", name="second")
+        other.write(batch)
+        assert put(store, ARTIFACT, "U", name="third").outcome is Outcome.CREATED
+        batch = Batch()
+        batch.type(ARTIFACT, "T", {"new": INT}, can_add_properties=True)
+        other.write(batch)
+        put(store, ARTIFACT, name="fourth", properties={"new": 1})
+        assert compare_stores(store, other) == []
+        assert [node.name for node in read(other, ARTIFACT)] == [
+            "first",
+            "second",
+            "third",
+            "fourth",
+        ]
+
+    def test_a_reading_store_reads(self, store: BaseMetadataStore, open_again: Reopen) -> None:
+        """A store opened for reading reads everything. [10.2]"""
+        _filled(store)
+        reader = open_again(store, "r")
+        assert compare_stores(store, reader) == []
+        for reading in READS:
+            reading(reader)
+
+    def test_a_reading_store_does_not_write(
+        self, store: BaseMetadataStore, open_again: Reopen
+    ) -> None:
+        """Writing to a store opened for reading, even an empty batch, is ReadOnlyError. [10.2]"""
+        _filled(store)
+        before = contents(store)
+        reader = open_again(store, "r")
+        for batch in (Batch(), batch_with("New")):
+            with pytest.raises(ReadOnlyError):
+                reader.write(batch)
+        assert contents(reader) == before == contents(store)
+
+    def test_a_reading_store_has_no_transaction(
+        self, store: BaseMetadataStore, open_again: Reopen
+    ) -> None:
+        """A transaction on a store opened for reading is ReadOnlyError. [10.2]"""
+        needs_transaction(store)
+        reader = open_again(store, "r")
+        with pytest.raises(ReadOnlyError):
+            _enter_transaction(reader)
+
+    def test_a_reading_store_sees_what_others_write(
+        self, store: BaseMetadataStore, open_again: Reopen
+    ) -> None:
+        """A store opened for reading sees what is written afterwards. [10.4]"""
+        prepare(store)
+        reader = open_again(store, "r")
+        assert ids(reader, ARTIFACT) == []
+        id = put(store, ARTIFACT).id
+        assert ids(reader, ARTIFACT) == [id]
+        batch = batch_with("U")
+        store.write(batch)
+        assert set(types(reader, ARTIFACT)) == {"T", "U"}
+
+    def test_a_closed_reading_store_is_closed(
+        self, store: BaseMetadataStore, open_again: Reopen
+    ) -> None:
+        """Writing to a store opened for reading and closed is ClosedError. [10.3]"""
+        reader = open_again(store, "r")
+        reader.close()
+        with pytest.raises(ClosedError):
+            reader.write(Batch())
+
+    def test_closing_one_store_leaves_the_others(
+        self, store: BaseMetadataStore, open_again: Reopen
+    ) -> None:
+        """Closing a store leaves another one over the same data open. [10.8]"""
+        other = open_again(store, "rw")
+        prepare(store)
+        store.close()
+        put(other, ARTIFACT)
+        assert len(ids(other, ARTIFACT)) == 1
+
+    # Threads.
+
+    def test_threads_share_a_store(self, store: BaseMetadataStore) -> None:
+        """Eight threads write nodes of their own and read all: nothing is lost or mixed
+        up. [10.5]
+        """
+        prepare(store, a=INT)
+        workers, rounds = 8, 12
+        barrier = Barrier(workers)
+
+        def work(worker: int) -> list[tuple[int, str]]:
+            barrier.wait(timeout=60)
+            made = []
+            for number in range(rounds):
+                batch = Batch()
+                name = f"{worker}-{number}"
+                artifact = batch.artifact("T", name=name, properties={"a": worker})
+                execution = batch.execution("T", name=name, properties={"a": worker})
+                group = batch.context("T", name=f"of {worker}", mode=Reuse("name"))
+                batch.event(artifact, execution, EventType.OUTPUT, path=[name])
+                batch.attribution(group, artifact)
+                written = store.write(batch)
+                id = written[artifact].id
+                made.append((id, name))
+                [node] = read(store, ARTIFACT, ids=[id])
+                assert (node.name, node.properties) == (name, {"a": worker})
+                own = read(store, ARTIFACT, context_ids=[written[group].id])
+                assert [each.name for each in own] == [f"{worker}-{n}" for n in range(number + 1)]
+            return made
+
+        with ThreadPoolExecutor(workers) as pool:
+            futures = [pool.submit(work, worker) for worker in range(workers)]
+            made = dict(pair for future in futures for pair in future.result())
+        assert {node.id: node.name for node in read(store, ARTIFACT)} == made
+        assert len(made) == workers * rounds
+        assert len(read(store, CONTEXT)) == workers
+        names = {node.id: node.name for node in read(store, EXECUTION)}
+        found = events(store)
+        assert len(found) == workers * rounds
+        for event in found:
+            assert event.path == (made[event.artifact_id],) == (names[event.execution_id],)
+        assert len(links(store, LinkKind.ATTRIBUTION)) == workers * rounds
+
+    def test_threads_reuse_one_node(self, store: BaseMetadataStore) -> None:
+        """Threads that reuse the same node by name end with one, created once. [10.5, 4.17]"""
+        prepare(store)
+        workers = 6
+        barrier = Barrier(workers)
+
+        def work() -> Any:
+            barrier.wait(timeout=60)
+            return put(store, CONTEXT, name="shared", mode=Reuse("name"))
+
+        with ThreadPoolExecutor(workers) as pool:
+            written = [future.result() for future in [pool.submit(work) for _ in range(workers)]]
+        assert len({each.id for each in written}) == 1
+        assert [each.outcome for each in written].count(Outcome.CREATED) == 1
+        assert len(read(store, CONTEXT)) == 1
+
+    def test_readers_see_whole_batches(self, store: BaseMetadataStore) -> None:
+        """A reader sees all nodes of a batch or none, while another thread writes. [7.3]"""
+        prepare(store)
+        size, batches = 7, 15
+
+        def write() -> None:
+            for _ in range(batches):
+                batch = Batch()
+                for _ in range(size):
+                    batch.artifact("T", custom_properties={"p": "q"})
+                store.write(batch)
+
+        with ThreadPoolExecutor(1) as pool:
+            writing = pool.submit(write)
+            while True:
+                done = writing.done()
+                found = read(store, ARTIFACT)
+                assert len(found) % size == 0
+                if done:
+                    break
+            writing.result()
+        assert len(found) == size * batches
+
+    def test_errors_in_threads_stay_there(self, store: BaseMetadataStore) -> None:
+        """A batch refused in one thread harms no other thread's. [9.6, 10.5]"""
+        prepare(store)
+        workers = 6
+        barrier = Barrier(workers)
+
+        def work(worker: int) -> int:
+            barrier.wait(timeout=60)
+            for number in range(8):
+                batch = Batch()
+                batch.artifact("T", name=f"{worker}-{number}")
+                if worker % 2:
+                    batch.artifact("nowhere")
+                    with pytest.raises(MetastoreError):
+                        store.write(batch)
+                else:
+                    store.write(batch)
+            return worker
+
+        with ThreadPoolExecutor(workers) as pool:
+            for future in [pool.submit(work, worker) for worker in range(workers)]:
+                future.result()
+        names = {node.name for node in read(store, ARTIFACT)}
+        assert names == {f"{w}-{n}" for w in range(0, workers, 2) for n in range(8)}
+
+    # What a flavor says of itself.
+
+    def test_the_class_is_complete(self, store: BaseMetadataStore) -> None:
+        """The class has a well-formed FLAVOR and CAPABILITIES of its own. [11.1]"""
+        import re
+
+        cls = type(store)
+        assert isinstance(store, BaseMetadataStore)
+        assert re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", cls.FLAVOR)
+        assert isinstance(cls.CAPABILITIES, Capabilities)
+        allowed = ("full", "nodes")
+        assert cls.CAPABILITIES.atomic_batch in allowed
+
+    def test_a_new_store_is_empty(self, store: BaseMetadataStore) -> None:
+        """A new store holds no nodes, events and links. [1.11]"""
+        found = contents(store)
+        found.pop("types")
+        assert found == {what: [] for what in found}
+        assert len(found) == 1 + len(NodeKind) + len(LinkKind)

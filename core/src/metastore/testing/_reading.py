@@ -1,0 +1,457 @@
+"""Section 8 of the contract: queries, order, pages and counts of nodes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from metastore.base import BaseMetadataStore, cursor_of
+from metastore.batch import Batch, Merge
+from metastore.errors import CapabilityError, InvalidError
+from metastore.model import AnyNode, LinkKind, NodeKind, TypeKey
+from metastore.query import Cursor, EventQuery, LinkQuery, NodeQuery, OrderBy, TypeQuery
+from metastore.testing._base import (
+    ALL_KINDS,
+    ARTIFACT,
+    CONTEXT,
+    EXECUTION,
+    INT,
+    UNKNOWN_ID,
+    ContractBase,
+    add,
+    batch_with,
+    ids,
+    one_type,
+    prepare,
+    put,
+    read,
+    update,
+)
+
+ORDERS = pytest.mark.parametrize("order_by", list(OrderBy), ids=lambda order: order.value)
+DIRECTIONS = pytest.mark.parametrize("descending", [False, True], ids=["up", "down"])
+
+_TIMES = [50, 20, 50, 30, 20, 50, 20, 40, 50, 10, 20]
+"""Create times with ties; update times go the other way."""
+
+
+def _timed(store: BaseMetadataStore, kind: NodeKind) -> list[AnyNode]:
+    """Nodes whose times, where they can be given, are no order of their ids."""
+    batch = batch_with()
+    for number, time in enumerate(_TIMES):
+        add(
+            batch,
+            kind,
+            name=f"n{number}",
+            create_time_ms=time,
+            update_time_ms=100 - time,
+        )
+    store.write(batch)
+    return read(store, kind)
+
+
+def _sorted(nodes: list[AnyNode], order_by: OrderBy, *, descending: bool) -> list[int]:
+    found = sorted(nodes, key=lambda node: cursor_of(node, order_by), reverse=descending)
+    return [node.id for node in found]
+
+
+def _pages(store: BaseMetadataStore, query: NodeQuery) -> list[list[AnyNode]]:
+    pages: list[list[AnyNode]] = []
+    while True:
+        page = list(store.read_nodes(query))
+        pages.append(page)
+        assert query.limit is not None
+        assert len(page) <= query.limit
+        if len(page) < query.limit:
+            return pages
+        query = replace(query, after=cursor_of(page[-1], query.order_by))
+
+
+class ReadingContract(ContractBase):
+    """Nodes are read by queries, in order, page by page."""
+
+    # Conditions.
+
+    @ALL_KINDS
+    def test_conditions_of_a_query(self, store: BaseMetadataStore, kind: NodeKind) -> None:
+        """Each condition narrows the answer; several are fulfilled all at once. [8.1, 8.5]"""
+        batch = batch_with("T", "U")
+        for number in range(6):
+            type = "T" if number % 2 == 0 else "U"
+            fields: dict[str, Any] = {"uri": f"u{number // 2}"} if kind is ARTIFACT else {}
+            add(batch, kind, type, name=f"n{number % 3}", external_id=f"x{number}", **fields)
+        made = [each.id for each in store.write(batch).nodes[kind]]
+
+        def asked(**conditions: Any) -> list[int]:
+            return [made.index(id) for id in ids(store, kind, **conditions)]
+
+        assert asked() == [0, 1, 2, 3, 4, 5]
+        assert asked(ids=[made[4], made[1], made[4], UNKNOWN_ID]) == [1, 4]
+        assert asked(names=["n0", "n2", "n0", "none"]) == [0, 2, 3, 5]
+        assert asked(external_ids=["x5", "x1", "none", ""]) == [1, 5]
+        assert asked(type=TypeKey(kind, "T")) == [0, 2, 4]
+        assert asked(type=TypeKey(kind, "U"), names=["n0"]) == [3]
+        assert asked(type=TypeKey(kind, "U"), names=["n0"], external_ids=["x0"]) == []
+        assert asked(names=["n0", "n1"], external_ids=["x0", "x4", "x5"], ids=made[1:]) == [4]
+        if kind is ARTIFACT:
+            assert asked(uris=["u1", "u1", "none"]) == [2, 3]
+            assert asked(uris=["u1"], type=TypeKey(kind, "T")) == [2]
+
+    @ALL_KINDS
+    def test_empty_conditions(self, store: BaseMetadataStore, kind: NodeKind) -> None:
+        """An empty list as a condition is fulfilled by nothing. [8.1]"""
+        prepare(store)
+        put(store, kind, name="n", external_id="x")
+        conditions = ["ids", "names", "external_ids", "type_names"]
+        conditions += {
+            ARTIFACT: ["uris", "context_ids"],
+            EXECUTION: ["context_ids"],
+            CONTEXT: ["parents_of", "children_of"],
+        }[kind]
+        for condition in conditions:
+            assert ids(store, kind, **{condition: []}) == []
+            nothing: dict[str, Any] = {condition: []}
+            assert store.count(NodeQuery(kind, **nothing)) == 0
+
+    @ALL_KINDS
+    def test_integers_that_are_no_ids(self, store: BaseMetadataStore, kind: NodeKind) -> None:
+        """Integers that no id can be do no harm as a condition. [8.1]"""
+        prepare(store)
+        id = put(store, kind, name="n").id
+        odd = [0, -1, 2**31, 2**63 - 1, 2**63, -(2**63) - 1, 2**80, UNKNOWN_ID]
+        assert ids(store, kind, ids=[*odd, id]) == [id]
+        assert ids(store, kind, ids=odd) == []
+        if kind is CONTEXT:
+            assert ids(store, kind, parents_of=odd) == ids(store, kind, children_of=odd) == []
+        else:
+            assert ids(store, kind, context_ids=odd) == []
+        assert list(store.read_types(TypeQuery(kind, ids=odd))) == []
+        assert list(store.read_events(EventQuery(odd, odd))) == []
+        assert list(store.read_links(LinkQuery(LinkKind.PARENT, odd, odd))) == []
+
+    def test_conditions_may_be_long(self, store: BaseMetadataStore) -> None:
+        """A condition may have tens of thousands of values. [8.1]"""
+        batch = batch_with()
+        for number in range(5):
+            batch.artifact("T", name=f"n{number}", external_id=f"x{number}", uri=f"u{number}")
+        made = [each.id for each in store.write(batch).artifacts]
+        many = range(40_000)
+        assert ids(store, ARTIFACT, ids=[*made, *(UNKNOWN_ID + each for each in many)]) == made
+        assert ids(store, ARTIFACT, names=[f"n{each}" for each in many]) == made
+        assert ids(store, ARTIFACT, external_ids=[f"x{each}" for each in many]) == made
+        assert ids(store, ARTIFACT, uris=[f"u{each}" for each in many]) == made
+        assert ids(store, ARTIFACT, context_ids=list(many)) == []
+        assert list(store.read_events(EventQuery(list(many), list(many)))) == []
+        assert list(store.read_links(LinkQuery(LinkKind.ATTRIBUTION, list(many)))) == []
+
+    def test_types_as_conditions(self, store: BaseMetadataStore) -> None:
+        """`type` is one version of a type, `type_names` all versions; unknown types have none.
+        [8.4]
+        """
+        batch = Batch()
+        keys = [
+            batch.type(ARTIFACT, "T"),
+            batch.type(ARTIFACT, "T", version="1"),
+            batch.type(ARTIFACT, "U", version="1"),
+        ]
+        for key in keys:
+            batch.artifact(key)
+        batch.type(EXECUTION, "V")
+        made = [each.id for each in store.write(batch).artifacts]
+        assert [ids(store, ARTIFACT, type=key) for key in keys] == [[each] for each in made]
+        assert ids(store, ARTIFACT, type_names=["T"]) == made[:2]
+        assert ids(store, ARTIFACT, type_names=["U", "T", "U", "V", "none"]) == made
+        assert ids(store, ARTIFACT, type_names=["T"], type=keys[2]) == []
+        assert ids(store, ARTIFACT, type_names=["U"], type=keys[2]) == [made[2]]
+        for key in (
+            TypeKey(ARTIFACT, "U"),
+            TypeKey(ARTIFACT, "T", "2"),
+            TypeKey(ARTIFACT, "t"),
+            TypeKey(ARTIFACT, "V"),
+        ):
+            assert ids(store, ARTIFACT, type=key) == []
+            assert store.count(NodeQuery(ARTIFACT, type=key)) == 0
+
+    def test_texts_are_compared_exactly(self, store: BaseMetadataStore) -> None:
+        """Case, accents, trailing spaces and normal forms differ in every text condition. [8.5]"""
+        words = ["a", "A", "a ", " a", "á", "a\u0301", "\uff41", "ß", "ss", "%", "_", "a%"]
+        batch = batch_with()
+        for number, word in enumerate(words):
+            for kind in NodeKind:
+                uri: dict[str, Any] = {"uri": word} if kind is ARTIFACT else {}
+                add(
+                    batch, kind, name=word, external_id=word, custom_properties={"n": number}, **uri
+                )
+        for word in words:
+            batch.type(ARTIFACT, word, external_id=word)
+        store.write(batch)
+        for number, word in enumerate(words):
+            for kind in NodeKind:
+                fields = ["names", "external_ids", *(["uris"] if kind is ARTIFACT else [])]
+                for field in fields:
+                    [node] = read(store, kind, **{field: [word]})
+                    assert node.custom_properties == {"n": number}
+            [found] = store.read_types(TypeQuery(ARTIFACT, keys=[TypeKey(ARTIFACT, word)]))
+            assert (found.name, found.external_id) == (word, word)
+            [found] = store.read_types(TypeQuery(ARTIFACT, external_ids=[word]))
+            assert found.name == word
+
+    def test_hostile_texts(self, store: BaseMetadataStore) -> None:
+        """Text that looks like a language of queries is only text. [8.5]"""
+        prepare(store)
+        id = put(store, ARTIFACT, name="n").id
+        for text in ("' OR 1=1 --", '"; DROP TABLE Artifact; --', "n' --", "*", "%", "n\0", ":n"):
+            for field in ("names", "external_ids", "uris"):
+                assert ids(store, ARTIFACT, **{field: [text]}) == []
+            assert ids(store, ARTIFACT, type=TypeKey(ARTIFACT, text)) == []
+        assert ids(store, ARTIFACT) == [id]
+
+    @pytest.mark.parametrize(
+        ("kind", "conditions"),
+        [
+            (EXECUTION, {"uris": ["x"]}),
+            (CONTEXT, {"uris": []}),
+            (CONTEXT, {"context_ids": [1]}),
+            (ARTIFACT, {"parents_of": [1]}),
+            (EXECUTION, {"children_of": [1]}),
+            (ARTIFACT, {"type": TypeKey(EXECUTION, "T")}),
+            (ARTIFACT, {"limit": -1}),
+        ],
+        ids=repr,
+    )
+    def test_meaningless_conditions(self, kind: NodeKind, conditions: dict[str, Any]) -> None:
+        """A condition that nodes of the kind cannot meet, or a negative limit, is InvalidError.
+        [8.7]
+        """
+        with pytest.raises(InvalidError):
+            NodeQuery(kind, **conditions)
+
+    @ALL_KINDS
+    def test_kinds_are_read_apart(self, store: BaseMetadataStore, kind: NodeKind) -> None:
+        """A query answers with nodes of its kind only, though ids and names are the same. [1.3]"""
+        prepare(store)
+        made = {each: put(store, each, name="same", external_id="same") for each in NodeKind}
+        found = read(store, kind, names=["same"], external_ids=["same"])
+        assert [node.id for node in found] == [made[kind].id]
+        assert found[0].type_id == one_type(store, kind, "T").id
+
+    # Order and pages.
+
+    @ALL_KINDS
+    @ORDERS
+    @DIRECTIONS
+    def test_order(
+        self, store: BaseMetadataStore, kind: NodeKind, order_by: OrderBy, descending: bool
+    ) -> None:
+        """Nodes come in the order asked for; ties are ordered by id, in the same
+        direction. [8.8]
+        """
+        nodes = _timed(store, kind)
+        expected = _sorted(nodes, order_by, descending=descending)
+        assert ids(store, kind, order_by=order_by, descending=descending) == expected
+        conditions: dict[str, Any] = {"names": [f"n{number}" for number in range(0, 11, 2)]}
+        wanted = [node for node in nodes if node.name in conditions["names"]]
+        assert ids(store, kind, order_by=order_by, descending=descending, **conditions) == _sorted(
+            wanted, order_by, descending=descending
+        )
+
+    @ORDERS
+    @DIRECTIONS
+    @pytest.mark.parametrize("limit", [1, 2, 3, 5, 11, 12, 1000])
+    def test_pages(
+        self, store: BaseMetadataStore, order_by: OrderBy, descending: bool, limit: int
+    ) -> None:
+        """Pages of any size, one behind the other, give each node once, in order. [8.9]"""
+        nodes = _timed(store, EXECUTION)
+        query = NodeQuery(EXECUTION, order_by=order_by, descending=descending, limit=limit)
+        pages = _pages(store, query)
+        found = [node.id for page in pages for node in page]
+        assert found == _sorted(nodes, order_by, descending=descending)
+        assert [len(page) for page in pages[:-1]] == [limit] * (len(nodes) // limit)
+
+    @ORDERS
+    @DIRECTIONS
+    def test_pages_with_conditions(
+        self, store: BaseMetadataStore, order_by: OrderBy, descending: bool
+    ) -> None:
+        """Pages of a query with conditions hold nodes that fulfil them, and full pages. [8.9]"""
+        nodes = _timed(store, ARTIFACT)
+        batch = Batch()
+        group = batch.context("T", name="group")
+        members = [node for node in nodes if node.id % 3]
+        for node in members:
+            batch.attribution(group, node.id)
+        group_id = store.write(batch)[group].id
+        query = NodeQuery(
+            ARTIFACT,
+            type=TypeKey(ARTIFACT, "T"),
+            context_ids=[group_id],
+            order_by=order_by,
+            descending=descending,
+            limit=3,
+        )
+        found = [node.id for page in _pages(store, query) for node in page]
+        assert found == _sorted(members, order_by, descending=descending)
+
+    @DIRECTIONS
+    def test_limits(self, store: BaseMetadataStore, descending: bool) -> None:
+        """A limit of 0 gives nothing, a large one all; behind the last node is nothing. [8.9]"""
+        nodes = _timed(store, CONTEXT)
+        assert read(store, CONTEXT, limit=0, descending=descending) == []
+        assert len(read(store, CONTEXT, limit=2**31, descending=descending)) == len(nodes)
+        last = nodes[0] if descending else nodes[-1]
+        after = cursor_of(last, OrderBy.ID)
+        assert read(store, CONTEXT, after=after, descending=descending) == []
+        assert read(store, CONTEXT, after=after, descending=descending, limit=5) == []
+
+    def test_large_pages_are_whole(self, store: BaseMetadataStore) -> None:
+        """A page of thousands is not cut short, nor are its properties. [8.9]"""
+        count = 2100
+        batch = batch_with(a=INT)
+        for number in range(count):
+            batch.artifact("T", properties={"a": number}, custom_properties={"a": -number})
+        store.write(batch)
+        page = read(store, ARTIFACT, limit=2000)
+        assert [(node.properties, node.custom_properties) for node in page] == [
+            ({"a": number}, {"a": -number}) for number in range(2000)
+        ]
+        assert len(read(store, ARTIFACT, after=cursor_of(page[-1], OrderBy.ID), limit=2000)) == 100
+
+    @ORDERS
+    def test_a_cursor_needs_no_node(self, store: BaseMetadataStore, order_by: OrderBy) -> None:
+        """A cursor is a place in the order; no node need be there. [8.10]"""
+        _timed(store, ARTIFACT)
+        for descending in (False, True):
+            for value in (-1, 0, 15, 20, 35, 50, 2**62):
+                for id in (0, 3, UNKNOWN_ID):
+                    place = Cursor(id if order_by is OrderBy.ID else value, id)
+                    found = read(
+                        store, ARTIFACT, order_by=order_by, descending=descending, after=place
+                    )
+                    cursors = [cursor_of(node, order_by) for node in found]
+                    everything = [cursor_of(node, order_by) for node in read(store, ARTIFACT)]
+                    assert sorted(cursors, reverse=descending) == cursors
+                    assert set(cursors) == {
+                        each
+                        for each in everything
+                        if (each < place if descending else each > place)
+                    }
+
+    @ORDERS
+    @DIRECTIONS
+    def test_pages_stay_put_while_others_write(
+        self, store: BaseMetadataStore, order_by: OrderBy, descending: bool
+    ) -> None:
+        """Nodes inserted between two pages neither repeat nor hide those that were there. [8.10]"""
+        before = {node.id for node in _timed(store, ARTIFACT)}
+        query = NodeQuery(ARTIFACT, order_by=order_by, descending=descending, limit=3)
+        found: list[int] = []
+        for number in range(100):
+            page = list(store.read_nodes(query))
+            found += [node.id for node in page]
+            if len(page) < 3:
+                break
+            query = replace(query, after=cursor_of(page[-1], order_by))
+            # In front of what was read, in it, and behind it: at most one a page of each.
+            if number < 3:
+                batch = Batch()
+                for time in (1, 20, 35, 50, 99):
+                    batch.artifact("T", create_time_ms=time, update_time_ms=100 - time)
+                store.write(batch)
+        assert len(found) == len(set(found))
+        assert before <= set(found)
+
+    def test_an_update_does_not_disturb_pages_by_id(self, store: BaseMetadataStore) -> None:
+        """Nodes updated between two pages by id or create time come once. [8.10]"""
+        for order_by in (OrderBy.ID, OrderBy.CREATE_TIME):
+            kind = ARTIFACT if order_by is OrderBy.ID else EXECUTION
+            nodes = _timed(store, kind)
+            query = NodeQuery(kind, order_by=order_by, limit=4)
+            found: list[int] = []
+            for number in range(3):
+                page = list(store.read_nodes(query))
+                found += [node.id for node in page]
+                query = replace(query, after=cursor_of(page[-1], order_by))
+                for node in nodes:
+                    update(store, kind, Merge(node.id), custom_properties={"n": number})
+            assert found == _sorted(nodes, order_by, descending=False)
+
+    # Counting and iterating.
+
+    @ALL_KINDS
+    def test_counts(self, store: BaseMetadataStore, kind: NodeKind) -> None:
+        """A count is the number of nodes that fulfil the conditions, whatever the page. [8.11]"""
+        assert store.count(NodeQuery(kind)) == 0
+        nodes = _timed(store, kind)
+        assert store.count(NodeQuery(kind)) == 11
+        assert store.count(NodeQuery(kind, names=["n1", "n3", "none"])) == 2
+        assert store.count(NodeQuery(kind, type_names=["T"])) == 11
+        assert store.count(NodeQuery(kind, type=TypeKey(kind, "none"))) == 0
+        after = cursor_of(nodes[5], OrderBy.CREATE_TIME)
+        for descending in (False, True):
+            query = NodeQuery(
+                kind, order_by=OrderBy.CREATE_TIME, descending=descending, after=after, limit=2
+            )
+            assert store.count(query) == 11
+            assert store.count(replace(query, names=["n1"], limit=0)) == 1
+
+    @ORDERS
+    @DIRECTIONS
+    def test_iterating(self, store: BaseMetadataStore, order_by: OrderBy, descending: bool) -> None:
+        """Iterating gives all nodes of a query, up to its limit, whatever the page size. [8.11]"""
+        nodes = _timed(store, ARTIFACT)
+        expected = _sorted(nodes, order_by, descending=descending)
+        query = NodeQuery(ARTIFACT, order_by=order_by, descending=descending)
+        for page_size in (1, 3, 11, 1000):
+            found = [node.id for node in store.iterate(query, page_size=page_size)]
+            assert found == expected
+            for limit in (0, 1, 3, 7, 11, 12):
+                limited = store.iterate(replace(query, limit=limit), page_size=page_size)
+                assert [node.id for node in limited] == expected[:limit]
+        after = cursor_of(next(node for node in nodes if node.id == expected[4]), order_by)
+        rest = store.iterate(replace(query, after=after), page_size=2)
+        assert [node.id for node in rest] == expected[5:]
+
+    def test_page_sizes(self, store: BaseMetadataStore) -> None:
+        """A page size below 1 is InvalidError. [8.11]"""
+        with pytest.raises(InvalidError):
+            list(store.iterate(NodeQuery(ARTIFACT), page_size=0))
+
+    def test_lists_may_be_other_sequences(self, store: BaseMetadataStore) -> None:
+        """A condition may be a tuple or a range as well as a list. [8.1]"""
+        prepare(store)
+        id = put(store, ARTIFACT, name="n").id
+        assert ids(store, ARTIFACT, ids=(id,)) == [id]
+        assert ids(store, ARTIFACT, ids=range(id, id + 3)) == [id]
+        assert ids(store, ARTIFACT, names=("n",)) == [id]
+
+    # Snapshots.
+
+    def test_a_snapshot_is_one_state(self, store: BaseMetadataStore) -> None:
+        """Reads inside a snapshot see one state, though another thread writes meanwhile. [8.15]"""
+        from concurrent.futures import ThreadPoolExecutor
+
+        if not store.CAPABILITIES.snapshot:
+            pytest.skip(f"flavor {store.FLAVOR!r} declares snapshot = not True")
+        prepare(store)
+        put(store, ARTIFACT)
+        with ThreadPoolExecutor(1) as pool:
+            with store.snapshot():
+                before = ids(store, ARTIFACT)
+                writing = pool.submit(put, store, ARTIFACT)
+                for _ in range(50):
+                    assert ids(store, ARTIFACT) == before
+                    assert store.count(NodeQuery(ARTIFACT)) == 1
+            writing.result()
+        assert len(ids(store, ARTIFACT)) == 2
+
+    def test_a_snapshot_needs_the_capability(self, store: BaseMetadataStore) -> None:
+        """Without the capability, a snapshot is CapabilityError that names the flavor.
+        [8.15, 11.2]
+        """
+        if store.CAPABILITIES.snapshot:
+            pytest.skip("the flavor has the capability")
+        with pytest.raises(CapabilityError, match=store.FLAVOR), store.snapshot():
+            pass

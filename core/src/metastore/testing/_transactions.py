@@ -1,0 +1,323 @@
+"""Section 7 of the contract: what the planner and a flavor say to one another.
+
+A flavor that overrides `write`, because its backend has rules of its own, raises `CapabilityError`
+from `transaction`; these tests are skipped there.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import pytest
+
+from metastore.base import BaseMetadataStore
+from metastore.batch import Batch, Merge
+from metastore.changes import (
+    Answers,
+    Changes,
+    New,
+    NewEvent,
+    NodeInsert,
+    NodeUpdate,
+    Questions,
+    TypeInsert,
+    TypeUpdate,
+)
+from metastore.errors import BusyError
+from metastore.model import EventType, LinkKind, NodeKind, TypeKey
+from metastore.testing._base import (
+    ARTIFACT,
+    CONTEXT,
+    EXECUTION,
+    INT,
+    STRING,
+    UNKNOWN_ID,
+    ContractBase,
+    artifact,
+    batch_with,
+    chain,
+    events,
+    ids,
+    links,
+    needs_transaction,
+    one,
+    one_type,
+    prepare,
+    put,
+    read,
+    types,
+)
+from metastore.testing._contents import contents, exact
+
+
+class _StopError(Exception):
+    """What a test raises to end a transaction."""
+
+
+class TransactionContract(ContractBase):
+    """A transaction answers questions and applies changes."""
+
+    @pytest.fixture
+    def engine(self, store: BaseMetadataStore) -> BaseMetadataStore:
+        """A store whose flavor has transactions, with type T for every kind."""
+        needs_transaction(store)
+        prepare(store, a=INT)
+        return store
+
+    def _ask(self, store: BaseMetadataStore, questions: Questions) -> Answers:
+        with store.transaction() as transaction:
+            return transaction.lookup(questions)
+
+    def test_nothing_asked_nothing_answered(self, engine: BaseMetadataStore) -> None:
+        """Empty questions have empty answers. [7.9]"""
+        put(engine, ARTIFACT, name="n")
+        answers = self._ask(engine, Questions())
+        assert not list(answers.types)
+        for part in (answers.nodes, answers.existing, answers.names, answers.external_ids):
+            assert not any(part.values())
+        assert not answers.uris
+        assert not answers.events
+        assert not answers.parents
+
+    def test_types_are_answered(self, engine: BaseMetadataStore) -> None:
+        """Types are answered by key, by id and by external id, of whatever kind. [7.9]"""
+        batch = Batch()
+        batch.type(ARTIFACT, "A", {"x": INT}, version="1", external_id="e")
+        batch.type(EXECUTION, "B", base_type="mlmd.Train")
+        engine.write(batch)
+        by_id = one_type(engine, EXECUTION, "B")
+        for questions in (
+            Questions(types={TypeKey(ARTIFACT, "A", "1"), TypeKey(ARTIFACT, "A")}),
+            Questions(type_external_ids={"e", "none"}),
+        ):
+            answers = self._ask(engine, questions)
+            assert [each for each in answers.types if each.name == "A"] == [
+                one_type(engine, ARTIFACT, "A", "1")
+            ]
+        answers = self._ask(engine, Questions(type_ids={by_id.id, UNKNOWN_ID}))
+        assert by_id in answers.types
+
+    def test_nodes_are_answered(self, engine: BaseMetadataStore) -> None:
+        """Nodes that are wanted whole, or whose existence matters, are answered by id. [7.9]"""
+        for kind in NodeKind:
+            written = put(engine, kind, name="n", properties={"a": 1}, custom_properties={"b": 2})
+            answers = self._ask(engine, Questions(nodes={kind: {written.id, UNKNOWN_ID}}))
+            assert dict(answers.nodes[kind]) == {written.id: one(engine, kind, written.id)}
+            assert not any(found for other, found in answers.nodes.items() if other is not kind)
+            answers = self._ask(engine, Questions(existing={kind: {written.id, UNKNOWN_ID}}))
+            assert set(answers.existing[kind]) == {written.id}
+
+    def test_owners_are_answered(self, engine: BaseMetadataStore) -> None:
+        """Names of a type, external ids of a kind and uris of a type are answered exactly. [7.9]"""
+        prepare(engine, "U")
+        for kind in NodeKind:
+            first = put(engine, kind, "T", name="n", external_id="x")
+            second = put(engine, kind, "U", name="n", external_id="y")
+            type_id = one_type(engine, kind, "T").id
+            other_id = one_type(engine, kind, "U").id
+            answers = self._ask(
+                engine,
+                Questions(
+                    names={kind: {(type_id, "n"), (other_id, "m"), (UNKNOWN_ID, "n")}},
+                    external_ids={kind: {"x", "y", "z"}},
+                ),
+            )
+            assert dict(answers.names[kind]) == {(type_id, "n"): first.id}
+            assert dict(answers.external_ids[kind]) == {"x": first.id, "y": second.id}
+
+    def test_the_newest_uri_is_answered(self, engine: BaseMetadataStore) -> None:
+        """Of artifacts of one type and uri, the one with the highest id is answered. [7.9]"""
+        prepare(engine, "U")
+        put(engine, ARTIFACT, "T", uri="x")
+        newest = put(engine, ARTIFACT, "T", uri="x")
+        put(engine, ARTIFACT, "U", uri="x")
+        type_id = one_type(engine, ARTIFACT, "T").id
+        answers = self._ask(engine, Questions(uris={(type_id, "x"), (type_id, "y")}))
+        assert dict(answers.uris) == {(type_id, "x"): newest.id}
+
+    def test_events_are_answered(self, engine: BaseMetadataStore) -> None:
+        """Events are answered for pairs of artifact and execution that are asked for. [7.9]"""
+        artifacts = [put(engine, ARTIFACT).id for _ in range(2)]
+        executions = [put(engine, EXECUTION).id for _ in range(2)]
+        batch = Batch()
+        for a in artifacts:
+            for e in executions:
+                batch.event(a, e, EventType.INPUT)
+        batch.event(artifacts[0], executions[0], EventType.OUTPUT)
+        engine.write(batch)
+        pairs = {(artifacts[0], executions[0]), (artifacts[1], executions[1])}
+        answers = self._ask(engine, Questions(events=pairs))
+        asked = {key for key in answers.events if key[:2] in pairs}
+        assert asked == {
+            (artifacts[0], executions[0], EventType.INPUT),
+            (artifacts[0], executions[0], EventType.OUTPUT),
+            (artifacts[1], executions[1], EventType.INPUT),
+        }
+
+    def test_ancestors_are_answered(self, engine: BaseMetadataStore) -> None:
+        """Parent links are answered all the way up, and not down. [7.9]"""
+        contexts, _ = chain(engine, 12)
+        up = list(pairwise(contexts))
+        answers = self._ask(engine, Questions(parents_of={contexts[4]}))
+        assert set(answers.parents) == set(up[4:])
+
+    def test_changes_are_applied(self, engine: BaseMetadataStore) -> None:
+        """All sorts of changes are written as they are, with ids aligned with the
+        inserts. [7.11]
+        """
+        old = put(engine, ARTIFACT, name="old", properties={"a": 1}, custom_properties={"b": 2}).id
+        group = put(engine, CONTEXT, name="group").id
+        type_id = one_type(engine, ARTIFACT, "T").id
+        changes = Changes()
+        changes.type_inserts = [
+            TypeInsert(TypeKey(EXECUTION, "E"), {"s": STRING}, "d", None, "x", None, None),
+            TypeInsert(TypeKey(ARTIFACT, "A", "1"), {}, None, None, None, None, None),
+        ]
+        changes.type_updates = [TypeUpdate(type_id, {"new": STRING}, "t", None)]
+        changes.inserts[ARTIFACT] = [
+            NodeInsert(New(1), "first", "u", 2, "y", {}, {"c": True}, 5, 6),
+            NodeInsert(type_id, None, "", None, None, {"a": 7}, {}, 7, 8),
+        ]
+        changes.inserts[EXECUTION] = [NodeInsert(New(0), None, "", 3, None, {"s": "v"}, {}, 9, 10)]
+        changes.updates[ARTIFACT] = [
+            NodeUpdate(old, "old", "v", 1, "z", 11, {"a": 3}, {"d": 4}, frozenset(), frozenset("b"))
+        ]
+        changes.events = [NewEvent(New(1), New(0), EventType.OUTPUT, 12, ("p", 0))]
+        changes.links[LinkKind.ATTRIBUTION] = [(group, New(0)), (group, old)]
+        changes.links[LinkKind.ASSOCIATION] = [(group, New(0))]
+        with engine.transaction() as transaction:
+            applied = transaction.apply(changes)
+        e_type, a_type = applied.types
+        first, second = applied.nodes[ARTIFACT]
+        [ran] = applied.nodes[EXECUTION]
+        assert one_type(engine, EXECUTION, "E").id == e_type
+        assert dict(one_type(engine, ARTIFACT, "T").properties) == {"a": INT, "new": STRING}
+        assert one_type(engine, ARTIFACT, "T").external_id == "t"
+        node = artifact(engine, first)
+        assert (node.type_id, node.name, node.uri, node.external_id) == (a_type, "first", "u", "y")
+        assert exact(node.custom_properties) == exact({"c": True})
+        assert (artifact(engine, second).name, artifact(engine, second).properties) == (
+            None,
+            {"a": 7},
+        )
+        node = artifact(engine, old)
+        assert (node.uri, node.external_id, node.properties) == ("v", "z", {"a": 3})
+        assert node.custom_properties == {"d": 4}
+        assert one(engine, EXECUTION, ran).properties == {"s": "v"}
+        [event] = events(engine)
+        assert (event.artifact_id, event.execution_id, event.path) == (second, ran, ("p", 0))
+        assert links(engine, LinkKind.ATTRIBUTION) == sorted([(group, old), (group, first)])
+        assert links(engine, LinkKind.ASSOCIATION) == [(group, ran)]
+
+    def test_stored_groups_are_passed_over(self, engine: BaseMetadataStore) -> None:
+        """An attribution or association that is stored already is applied without effect. [7.11]"""
+        group = put(engine, CONTEXT, name="group").id
+        member = put(engine, ARTIFACT).id
+        changes = Changes()
+        changes.links[LinkKind.ATTRIBUTION] = [(group, member)]
+        for _ in range(2):
+            with engine.transaction() as transaction:
+                transaction.apply(changes)
+        assert links(engine, LinkKind.ATTRIBUTION) == [(group, member)]
+
+    @pytest.mark.parametrize("applied", [True, False], ids=["applied", "asked"])
+    def test_a_block_that_raises_leaves_nothing(
+        self, engine: BaseMetadataStore, applied: bool
+    ) -> None:
+        """When the block raises, what it applied is gone, and the exception goes on up. [7.12]"""
+        old = put(engine, ARTIFACT, name="old", properties={"a": 1}, custom_properties={"b": 2}).id
+        run = put(engine, EXECUTION).id
+        group = put(engine, CONTEXT, name="group").id
+        whole = contents(engine)
+        type_id = one_type(engine, ARTIFACT, "T").id
+        changes = Changes()
+        changes.type_inserts = [
+            TypeInsert(TypeKey(ARTIFACT, "A"), {"s": INT}, None, None, None, None, None)
+        ]
+        changes.type_updates = [TypeUpdate(type_id, {"new": STRING}, "t", None)]
+        changes.inserts[ARTIFACT] = [NodeInsert(New(0), "n", "", None, "x", {"s": 1}, {}, 5, 6)]
+        changes.updates[ARTIFACT] = [
+            NodeUpdate(old, "old", "v", 1, "z", 11, {"a": 3}, {"d": 4}, frozenset(), frozenset("b"))
+        ]
+        changes.events = [NewEvent(old, run, EventType.OUTPUT, 12, ("p",))]
+        changes.links[LinkKind.ATTRIBUTION] = [(group, New(0))]
+
+        def fail() -> None:
+            with engine.transaction() as transaction:
+                transaction.lookup(Questions(existing={ARTIFACT: {old}}))
+                if applied:
+                    transaction.apply(changes)
+                raise _StopError
+
+        with pytest.raises(_StopError):
+            fail()
+        assert contents(engine) == whole
+        put(engine, ARTIFACT, name="n", external_id="x")
+        assert "A" not in types(engine, ARTIFACT)
+
+    def test_writers_do_not_overtake_one_another(self, engine: BaseMetadataStore) -> None:
+        """Nothing that was answered changes before the transaction ends: no update is
+        lost. [7.10]
+        """
+        counter = put(engine, ARTIFACT, properties={"a": 0}).id
+
+        def count_up() -> None:
+            for _ in range(10):
+                while True:
+                    try:
+                        with engine.transaction() as transaction:
+                            answers = transaction.lookup(Questions(nodes={ARTIFACT: {counter}}))
+                            node = answers.nodes[ARTIFACT][counter]
+                            seen = node.properties["a"]
+                            assert isinstance(seen, int)
+                            update = NodeUpdate(
+                                counter, None, "", None, None, node.update_time_ms + 1,
+                                {"a": seen + 1}, {}, frozenset(), frozenset(),
+                            )  # fmt: skip
+                            changes = Changes()
+                            changes.updates[ARTIFACT] = [update]
+                            transaction.apply(changes)
+                    except BusyError:
+                        continue
+                    break
+
+        with ThreadPoolExecutor(4) as pool:
+            for future in [pool.submit(count_up) for _ in range(4)]:
+                future.result()
+        assert artifact(engine, counter).properties == {"a": 40}
+
+    def test_a_read_may_happen_between(self, engine: BaseMetadataStore) -> None:
+        """Reads and writes work again after a transaction that did nothing. [7.8]"""
+        with engine.transaction():
+            pass
+        id = put(engine, ARTIFACT).id
+        with engine.transaction() as transaction:
+            transaction.lookup(Questions(existing={ARTIFACT: {id}}))
+        assert ids(engine, ARTIFACT) == [id]
+        batch = Batch()
+        batch.artifact(mode=Merge(id), properties={"a": 1})
+        engine.write(batch)
+        assert [node.properties for node in read(engine, ARTIFACT)] == [{"a": 1}]
+
+    def test_many_questions(self, engine: BaseMetadataStore) -> None:
+        """Questions may be many at once, and most of them without an answer. [7.9, 8.1]"""
+        batch = batch_with("U")
+        for number in range(50):
+            batch.artifact("U", name=f"n{number}", external_id=f"x{number}", uri=f"u{number}")
+        written = [each.id for each in engine.write(batch).artifacts]
+        type_id = one_type(engine, ARTIFACT, "U").id
+        many = range(40_000)
+        answers = self._ask(
+            engine,
+            Questions(
+                existing={ARTIFACT: {*written, *(UNKNOWN_ID + each for each in many)}},
+                names={ARTIFACT: {(type_id, f"n{each}") for each in many}},
+                external_ids={ARTIFACT: {f"x{each}" for each in many}},
+                uris={(type_id, f"u{each}") for each in many},
+            ),
+        )
+        assert set(answers.existing[ARTIFACT]) == set(written)
+        assert sorted(answers.names[ARTIFACT].values()) == written
+        assert sorted(answers.external_ids[ARTIFACT].values()) == written
+        assert sorted(answers.uris.values()) == written

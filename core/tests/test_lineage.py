@@ -1,0 +1,184 @@
+"""Walking lineage and drawing it, over the memory flavor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from metastore import Batch, EventType, ExecutionState, MemoryMetadataStore, NodeKind, Store
+from metastore.lineage import Lineage, walk
+
+# Events as (artifact, execution, type): artifacts and executions are numbered from 1.
+IN, OUT = EventType.INPUT, EventType.OUTPUT
+Events = list[tuple[int, int, EventType]]
+
+DIAMOND: Events = [
+    (1, 1, OUT),
+    *((1, 2, IN), (1, 3, IN)),
+    *((2, 2, OUT), (3, 3, OUT)),
+    *((2, 4, IN), (3, 4, IN)),
+    (4, 4, OUT),
+]
+
+
+def store_with(events: Events) -> MemoryMetadataStore:
+    """A store with these events and the nodes that they need."""
+    store = MemoryMetadataStore()
+    batch = Batch()
+    batch.type(NodeKind.ARTIFACT, "A")
+    batch.type(NodeKind.EXECUTION, "E")
+    artifacts = [
+        batch.artifact("A", name=f"a{n}") for n in range(1, 1 + max(a for a, _, _ in events))
+    ]
+    executions = [
+        batch.execution("E", name=f"e{n}", state=ExecutionState.COMPLETE)
+        for n in range(1, 1 + max(e for _, e, _ in events))
+    ]
+    for artifact, execution, type in events:
+        batch.event(artifacts[artifact - 1], executions[execution - 1], type, path=("key", 0))
+    store.write(batch)
+    return store
+
+
+def nodes(found: Lineage) -> tuple[set[int], set[int]]:
+    """Ids of the artifacts and executions that a walk found."""
+    return set(found.artifacts), set(found.executions)
+
+
+def chain(length: int) -> Events:
+    """Artifact 1 makes artifact 2 by execution 1, and so on."""
+    return [event for n in range(1, length + 1) for event in ((n, n, IN), (n + 1, n, OUT))]
+
+
+class TestWalk:
+    """What a walk finds."""
+
+    def test_upstream_is_what_it_was_made_from(self) -> None:
+        """Upstream of the diamond's end is the whole diamond, each event once."""
+        found = walk(store_with(DIAMOND), [4])
+        assert nodes(found) == ({1, 2, 3, 4}, {1, 2, 3, 4})
+        assert len(found.events) == len(DIAMOND)
+
+    def test_a_sibling_is_not_upstream(self) -> None:
+        """What was made from the same data is neither upstream nor downstream."""
+        store = store_with(DIAMOND)
+        assert nodes(walk(store, [2])) == ({1, 2}, {1, 2})
+        assert nodes(walk(store, [2], upstream=False, downstream=True)) == ({2, 4}, {4})
+        assert nodes(walk(store, [2], downstream=True)) == ({1, 2, 4}, {1, 2, 4})
+
+    @pytest.mark.parametrize(
+        ("hops", "expected"),
+        [
+            (0, ({4}, set())),
+            (1, ({4}, {4})),
+            (2, ({2, 3, 4}, {4})),
+            (3, ({2, 3, 4}, {2, 3, 4})),
+            (None, ({1, 2, 3, 4}, {1, 2, 3, 4})),
+        ],
+    )
+    def test_hops_limit_the_walk(
+        self, hops: int | None, expected: tuple[set[int], set[int]]
+    ) -> None:
+        """A hop is from an artifact to an execution, or on to an artifact."""
+        assert nodes(walk(store_with(DIAMOND), [4], max_hops=hops)) == expected
+
+    @pytest.mark.parametrize("type", [each for each in EventType if each])
+    def test_every_type_of_event_has_a_direction(self, type: EventType) -> None:
+        """Inputs lead into executions, outputs out of them, whatever their exact type."""
+        store = store_with([(1, 1, type)])
+        assert type.is_input is not type.is_output
+        assert (1 in walk(store, [1]).executions) is type.is_output
+        assert (1 in walk(store, [1], upstream=False, downstream=True).executions) is type.is_input
+
+    def test_cycles_end(self) -> None:
+        """An artifact that is written by what read it does not keep the walk going."""
+        store = store_with([(1, 1, IN), (2, 1, OUT), (2, 2, IN), (1, 2, OUT)])
+        found = walk(store, [1], downstream=True)
+        assert nodes(found) == ({1, 2}, {1, 2})
+        assert len(list(found.tree())) < 20
+
+    def test_several_starts(self) -> None:
+        """A walk may begin at several artifacts."""
+        assert nodes(walk(store_with(DIAMOND), [2, 3])) == ({1, 2, 3}, {1, 2, 3})
+
+    def test_an_artifact_without_events(self) -> None:
+        """An artifact that nothing made is its own lineage."""
+        found = walk(store_with([(2, 1, OUT)]), [1])
+        assert nodes(found) == ({1}, set())
+        assert str(found) == "A 1 a1"
+
+    def test_a_long_chain_is_no_deep_recursion(self) -> None:
+        """A chain of 3,000 steps is walked and drawn."""
+        found = walk(store_with(chain(3000)), [3001])
+        assert len(found.executions) == 3000
+        assert sum(1 for _ in found.tree()) == 6001
+
+
+class TestTree:
+    """How lineage looks in a terminal."""
+
+    def test_a_chain(self) -> None:
+        """Upwards a tree says by what an artifact was made, and from what."""
+        assert str(walk(store_with(chain(2)), [3])).splitlines() == [
+            "A 3 a3",
+            "└─ made by e2 (execution 2 COMPLETE)",
+            "   └─ key: A 2 a2",
+            "      └─ made by e1 (execution 1 COMPLETE)",
+            "         └─ key: A 1 a1",
+        ]
+
+    def test_a_diamond_is_drawn_out_once(self) -> None:
+        """A node that two ways lead to is drawn out at the first and only named at the second."""
+        lines = str(walk(store_with(DIAMOND), [4])).splitlines()
+        assert sum("made by e1" in line for line in lines) == 1
+        assert sum("A 1 a1" in line for line in lines) == 2
+        assert "(see above)" in lines[-1]
+
+    def test_both_directions(self) -> None:
+        """With both directions, what it was made from comes first, then what used it."""
+        lines = str(walk(store_with(chain(2)), [2], downstream=True)).splitlines()
+        assert [line.lstrip("│├└─ ").split()[0] for line in lines[1:]] == [
+            "made",
+            "key:",
+            "used",
+            "key:",
+        ]
+
+    def test_missing_nodes_are_named(self) -> None:
+        """Events of a damaged store that point at nothing are drawn as missing."""
+        store = store_with(chain(1))
+        tables = store._tables
+        assert tables is not None
+        del tables.nodes[NodeKind.ARTIFACT][1], tables.nodes[NodeKind.EXECUTION][1]
+        text = str(walk(store, [2]))
+        assert "execution 1 (missing)" in text
+        assert "artifact 1 (missing)" in text
+
+
+def test_executions_are_called_what_they_are_called_in_their_run() -> None:
+    """In the lineage that an artifact gives, executions have the names of their steps."""
+    store = Store(MemoryMetadataStore())
+    with store.run("p") as run, run.step("fit the model", type="Trainer") as step:
+        model = step.output("model", type="Model", uri="m")
+    assert "made by fit the model" in str(store.artifact(model.id).lineage())
+
+
+def test_it_reads_whole_frontiers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of reads depends on the number of hops, not on how wide the graph is."""
+
+    def reads(width: int) -> int:
+        store = store_with([(1, 1, OUT), *((n, 1, IN) for n in range(2, width + 2))])
+        count = 0
+        original: Callable[..., object] = store.read_events
+
+        def counted(*arguments: object) -> object:
+            nonlocal count
+            count += 1
+            return original(*arguments)
+
+        monkeypatch.setattr(store, "read_events", counted)
+        walk(store, [1])
+        return count
+
+    assert reads(3) == reads(300)

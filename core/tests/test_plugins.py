@@ -1,0 +1,263 @@
+"""Flavors are found without being imported, and loaded one at a time, whatever they do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from metastore import (
+    INTERFACE_VERSION,
+    FlavorError,
+    FlavorNotFoundError,
+    MetastoreError,
+    connect,
+    find_flavors,
+)
+from metastore.plugins import _loader
+
+Install = Callable[..., Path]
+
+PLUGIN = "plugin_metastore_flavor_demo"
+GOOD = """
+    from metastore import Flavor, hookimpl
+
+    @hookimpl
+    def metastore_flavor():
+        return Flavor(
+            name={name!r},
+            summary="A test",
+            config="metastore.plugins.memory:MemoryConfig",
+            store="metastore.memory:MemoryMetadataStore",
+            interface_version={version},
+        )
+"""
+
+
+def good(name: str, version: int = INTERFACE_VERSION) -> str:
+    """A plugin module that does as it should."""
+    return GOOD.format(name=name, version=version)
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Fabricate a distribution with one flavor; returns the folder that it stands in."""
+
+    def install(
+        name: str,
+        source: str | None = None,
+        *,
+        distribution: str | None = None,
+        folder: str = "site",
+        version: str = "1.0",
+    ) -> Path:
+        distribution = distribution or f"metastore-flavor-{name}"
+        module = "plugin_" + distribution.replace("-", "_")
+        site = tmp_path / folder
+        info = site / f"{distribution.replace('-', '_')}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Name: {distribution}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[metastore.flavors]\n{name} = {module}\n")
+        (site / f"{module}.py").write_text(
+            textwrap.dedent(good(name) if source is None else source)
+        )
+        if str(site) not in sys.path:
+            monkeypatch.syspath_prepend(str(site))
+        return site
+
+    modules = set(sys.modules)
+    yield install
+    for module in set(sys.modules) - modules:
+        if module.startswith("plugin_"):
+            del sys.modules[module]
+    _loader._loaded.clear()
+
+
+class TestFinding:
+    """Phase one."""
+
+    def test_an_installed_flavor_is_found_unloaded(self, install: Install) -> None:
+        """A flavor is found with its distribution, version and folder, and is not imported."""
+        site = install("demo", "raise SystemExit('imported')")
+        (found,) = (each for each in find_flavors() if each.name == "demo")
+        assert found[1:4] == ("metastore-flavor-demo", "1.0", "plugin_metastore_flavor_demo")
+        assert Path(found.location) == site
+
+    def test_the_order_is_that_of_names(self, install: Install) -> None:
+        """Flavors are listed by name and distribution, not in the order of the path."""
+        for name in ("zebra", "ant", "bee"):
+            install(name)
+        names = [each.name for each in find_flavors()]
+        assert names == sorted(names)
+
+    def test_one_distribution_twice_on_the_path_is_one(self, install: Install) -> None:
+        """A distribution that two folders of the path hold is found once: the first one."""
+        install("demo", folder="old", version="1.0")
+        install("demo", folder="new", version="2.0")
+        (found,) = (each for each in find_flavors() if each.name == "demo")
+        assert found.version == "2.0"
+
+    def test_two_distributions_of_one_name_are_two(self, install: Install) -> None:
+        """Two distributions that claim one name are both found: neither vanishes."""
+        install("demo")
+        install("demo", distribution="other-demo")
+        claims = [each.distribution for each in find_flavors() if each.name == "demo"]
+        assert claims == ["metastore-flavor-demo", "other-demo"]
+
+    def test_metadata_that_is_damaged_is_no_crash(self, install: Install) -> None:
+        """A distribution without a name does not keep the others from being found."""
+        site = install("demo")
+        broken = site / "broken-1.dist-info"
+        broken.mkdir()
+        (broken / "entry_points.txt").write_text("[metastore.flavors]\nbroken = nothing\n")
+        assert "demo" in {each.name for each in find_flavors()}
+
+
+class TestLoading:
+    """Phase two."""
+
+    def test_a_good_flavor_opens(self, install: Install) -> None:
+        """A flavor of a stranger's distribution opens by its URL."""
+        store = "class Demo(MemoryMetadataStore):\n        FLAVOR = 'demo'\n"
+        source = good("demo").replace(
+            "from metastore import", "from metastore import MemoryMetadataStore,"
+        )
+        source = source.replace("metastore.memory:MemoryMetadataStore", f"{PLUGIN}:Demo")
+        install("demo", f"{source}\n    {store}")
+        with connect("demo://") as opened:
+            assert opened.flavor == "demo"
+
+    def test_another_name_in_its_class_is_noticed(self, install: Install) -> None:
+        """A store class whose FLAVOR is another one than its entry point's is a broken flavor."""
+        install("demo")
+        with pytest.raises(FlavorError, match="FLAVOR"):
+            connect("demo://")
+
+    @pytest.mark.parametrize(
+        ("source", "says"),
+        [
+            ("import no_such_module", "ModuleNotFoundError"),
+            ("def (", "SyntaxError"),
+            ("raise SystemExit(0)", "SystemExit"),
+            ("class Odd(BaseException): pass\nraise Odd", "Odd"),
+            ("", "returns no Flavor"),
+            (good("another"), "calls it 'another'"),
+            (
+                "from metastore import hookimpl\n@hookimpl\ndef metastore_flavour(): pass",
+                "PluginValidationError",
+            ),
+            (
+                "from metastore import hookimpl\n@hookimpl\ndef metastore_flavor(extra): pass",
+                "PluginValidationError",
+            ),
+            (
+                "from metastore import hookimpl\n@hookimpl\ndef metastore_flavor(): return 3",
+                "returns no Flavor",
+            ),
+            (good("demo", INTERFACE_VERSION + 1), "upgrade metastore-core"),
+            (good("demo", INTERFACE_VERSION - 1), "upgrade metastore-flavor-demo"),
+            (
+                good("demo").replace("metastore.plugins.memory:MemoryConfig", "no_module:Config"),
+                "cannot be imported",
+            ),
+            (
+                good("demo").replace("metastore.plugins.memory:MemoryConfig", "json:JSONDecoder"),
+                "is no FlavorConfig",
+            ),
+        ],
+    )
+    def test_a_bad_flavor_is_one_error(self, install: Install, source: str, says: str) -> None:
+        """Whatever a plugin module does, using it is a FlavorError that names its distribution."""
+        install("demo", source)
+        with pytest.raises(FlavorError, match=says) as raised:
+            connect("demo://")
+        assert "demo" in str(raised.value)
+        assert "\n" not in str(raised.value)
+
+    def test_a_bad_flavor_does_not_harm_others(self, install: Install) -> None:
+        """Opening a store of one flavor loads no other one."""
+        install("demo", "raise SystemExit('imported')")
+        connect("memory://").close()
+
+    def test_two_claims_are_a_conflict(self, install: Install) -> None:
+        """When two distributions claim a name neither wins, and both are named."""
+        install("demo")
+        install("demo", distribution="other-demo")
+        with pytest.raises(FlavorError, match="metastore-flavor-demo and other-demo"):
+            connect("demo://")
+
+    def test_stopping_it_is_not_its_fault(self, install: Install) -> None:
+        """KeyboardInterrupt while a flavor loads is the user's, and goes on up."""
+        install("demo", "raise KeyboardInterrupt")
+        with pytest.raises(KeyboardInterrupt):
+            connect("demo://")
+
+
+class TestConnect:
+    """URLs that are wrong, and what they are answered with."""
+
+    @pytest.mark.parametrize(
+        ("url", "says"),
+        [
+            ("postgres://host/db", "pip install metastore-flavor-postgres"),
+            ("memry://", "did you mean memory://"),
+            ("memory+fast://", r"write memory://"),
+            ("no-such-name", "no store is called"),
+            ("runs.db", "sqlite:///runs.db"),
+            ("data/runs", "sqlite:///data/runs"),
+            ("://x", "flavor"),
+            ("", "store"),
+            ("memory://host/path", "no path"),
+            ("memory://?a=1&a=2", "twice"),
+            ("memory://?unknown=1", "unknown"),
+        ],
+    )
+    def test_a_wrong_url_says_what_is_right(
+        self, url: str, says: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """A URL that names no store is answered with the right form, and makes no file."""
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(MetastoreError, match=says):
+            connect(url)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_what_is_not_installed_is_no_broken_flavor(self) -> None:
+        """A flavor that is not installed is told apart from one that does not load."""
+        with pytest.raises(FlavorNotFoundError) as raised:
+            connect("postgres://")
+        assert raised.value.offender is not None
+        assert raised.value.offender.name == "postgres"
+
+    def test_the_environment_names_the_store(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """METASTORE_STORE is the store when none is given."""
+        monkeypatch.setenv("METASTORE_STORE", "memory://")
+        with connect() as store:
+            assert store.location == "memory://"
+
+    def test_an_unknown_mode_is_refused(self) -> None:
+        """A mode is "r" or "rw"."""
+        with pytest.raises(MetastoreError, match="mode"):
+            connect("memory://", mode="w")  # type: ignore[arg-type]
+
+    def test_values_of_settings_stand_in_no_error(self) -> None:
+        """An error about a setting names the setting, not what was given for it."""
+        with pytest.raises(MetastoreError) as raised:
+            connect("memory://?password=hunter2")
+        assert "hunter2" not in str(raised.value)
+        assert raised.value.__cause__ is None
+
+
+def test_finding_imports_no_plugin_and_no_framework() -> None:
+    """To list flavors, neither a plugin module nor pluggy nor pydantic is imported."""
+    code = (
+        "import sys, metastore; metastore.find_flavors();"
+        "print([n for n in sys.modules if n in ('pluggy', 'pydantic', 'metastore.plugins.memory')])"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout
+    assert shown.strip() == "[]"

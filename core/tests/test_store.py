@@ -1,0 +1,269 @@
+"""`Store` and its lists, over the memory flavor."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timezone
+
+import pytest
+
+from metastore import (
+    Artifact,
+    ArtifactState,
+    Batch,
+    ClosedError,
+    ConflictError,
+    InvalidError,
+    MemoryMetadataStore,
+    NodeKind,
+    NotFoundError,
+    PropertyKind,
+    Store,
+)
+from metastore.listing import Listing
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    """A store with twelve artifacts of two types, made at known times."""
+    with Store(MemoryMetadataStore()) as opened:
+        batch = Batch()
+        for name in ("Even", "Odd"):
+            batch.type(NodeKind.ARTIFACT, name, {"n": PropertyKind.INT})
+        for number in range(12):
+            batch.artifact(
+                ("Even", "Odd")[number % 2],
+                name=f"a{number}",
+                uri=f"u{number // 2}",
+                external_id=f"x{number}",
+                state=ArtifactState.LIVE,
+                properties={"n": number},
+                create_time_ms=1000 + number // 4,
+            )
+        opened.write(batch)
+        yield opened
+
+
+def numbers(listing: Listing[object] | list[object]) -> list[object]:
+    """The property n of each."""
+    return [each.properties["n"] for each in listing]  # type: ignore[attr-defined]
+
+
+@pytest.fixture(params=[1, 2, 5, 500])
+def page(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Lists read so many nodes at a time."""
+    monkeypatch.setattr(Listing, "PAGE", request.param)
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.mark.usefixtures("page")
+class TestListing:
+    """Lists are sequences, whatever the size of their pages."""
+
+    def test_iteration_finds_all(self, store: Store) -> None:
+        """Iterating gives every node once, in order."""
+        assert numbers(store.artifacts()) == list(range(12))
+
+    @pytest.mark.parametrize("index", range(-12, 12))
+    def test_any_index(self, store: Store, index: int) -> None:
+        """An index counts from the start, a negative one from the end."""
+        assert store.artifacts()[index].properties["n"] == list(range(12))[index]
+
+    @pytest.mark.parametrize("index", [12, -13, 1000])
+    def test_an_index_out_of_range(self, store: Store, index: int) -> None:
+        """An index that is not there is an IndexError."""
+        with pytest.raises(IndexError):
+            store.artifacts()[index]
+
+    @pytest.mark.parametrize(
+        "part",
+        [
+            slice(None),
+            slice(2, 5),
+            slice(-3, None),
+            slice(None, None, 3),
+            slice(None, None, -1),
+            slice(8, 2, -2),
+            slice(5, 2),
+            slice(20, 30),
+        ],
+    )
+    def test_slices(self, store: Store, part: slice) -> None:
+        """A slice is the list that a list would give."""
+        assert numbers(list(store.artifacts()[part])) == list(range(12))[part]
+
+    @pytest.mark.parametrize("limit", [0, 1, 5, 12, 100])
+    def test_limit(self, store: Store, limit: int) -> None:
+        """A limit cuts the list: its length, its items and its end."""
+        found = store.artifacts(limit=limit)
+        expected = list(range(12))[:limit]
+        assert numbers(found) == expected
+        assert len(found) == len(expected)
+        assert bool(found) is bool(expected)
+        if expected:
+            assert found[-1].properties["n"] == expected[-1]
+
+    def test_order_and_ties(self, store: Store) -> None:
+        """Nodes of one time are ordered by id, in the direction of the list."""
+        assert numbers(store.artifacts(order_by="create_time")) == list(range(12))
+        assert numbers(store.artifacts(order_by="-create_time")) == list(range(11, -1, -1))
+        assert store.artifacts(order_by="-create_time")[-1].properties["n"] == 0
+
+    def test_filters(self, store: Store) -> None:
+        """Each argument narrows the list."""
+        assert numbers(store.artifacts(type="Odd", uri="u1")) == [3]
+        assert numbers(store.artifacts(name="a4")) == [4]
+        assert numbers(store.artifacts(external_id="x7")) == [7]
+        assert numbers(store.artifacts(ids=[3, 1, 3, 99])) == [0, 2]
+        assert numbers(store.artifacts(type="None")) == []
+
+    def test_repr_shows_a_few(self, store: Store) -> None:
+        """The representation of a list shows the first few and how many there are."""
+        assert repr(store.artifacts(limit=2)).count("<Artifact") == 2
+        assert repr(store.artifacts()).endswith("... 12 in all]")
+
+
+class TestStore:
+    """Nodes, types and errors."""
+
+    def test_a_node_by_id(self, store: Store) -> None:
+        """A node is found by its id, as a view of the plain record."""
+        artifact = store.artifact(1)
+        assert isinstance(artifact.node, Artifact)
+        assert artifact.create_time == datetime(1970, 1, 1, 0, 0, 1, tzinfo=timezone.utc)
+        assert (artifact.name, artifact.uri, artifact.type) == ("a0", "u0", "Even")
+        assert artifact == store.artifact(1)
+        assert len({artifact, store.artifact(1), store.artifact(2)}) == 2
+
+    @pytest.mark.parametrize("ask", ["artifact", "execution", "context", "find_run"])
+    def test_an_id_that_is_not_there(self, store: Store, ask: str) -> None:
+        """An unknown id is a NotFoundError that says where to look."""
+        with pytest.raises(NotFoundError, match="lists them") as raised:
+            getattr(store, ask)(4711)
+        assert raised.value.offender is not None
+
+    @pytest.mark.parametrize("wrong", [0, -1, True, "1", None, 1.0])
+    def test_an_id_that_is_none(self, store: Store, wrong: int) -> None:
+        """What is no id is refused."""
+        with pytest.raises(InvalidError):
+            store.artifact(wrong)
+
+    @pytest.mark.parametrize("name", ["pipeline", "type"])
+    def test_names_that_are_not_there(self, store: Store, name: str) -> None:
+        """An unknown pipeline or type is a NotFoundError."""
+        with pytest.raises(NotFoundError):
+            store.pipeline("x") if name == "pipeline" else store.type(NodeKind.ARTIFACT, "x")
+
+    @pytest.mark.parametrize("order", ["", "name", "-uri", "--id"])
+    def test_an_order_that_is_none(self, store: Store, order: str) -> None:
+        """An unknown order is refused, and the error lists the known ones."""
+        with pytest.raises(InvalidError, match="create_time"):
+            store.artifacts(order_by=order)
+
+    @pytest.mark.parametrize("limit", [-1, "5", 2.0, True])
+    def test_a_limit_that_is_none(self, store: Store, limit: int) -> None:
+        """A limit that is no number from 0 is refused."""
+        with pytest.raises(InvalidError, match="limit"):
+            store.artifacts(limit=limit)
+
+    def test_a_closed_store(self, store: Store) -> None:
+        """After close everything is a ClosedError, but for closing once more."""
+        store.close()
+        store.close()
+        with pytest.raises(ClosedError):
+            store.artifact(1)
+        with pytest.raises(ClosedError):
+            list(store.runs())
+
+    def test_repr(self, store: Store) -> None:
+        """A store says where it is."""
+        assert repr(store) == "<Store memory://>"
+
+
+class TestUpdate:
+    """Read, change, write: as if nobody else was writing."""
+
+    def test_it_sets_and_removes(self, store: Store) -> None:
+        """A value sets a property, None removes it, the others stay."""
+        artifact = store.update(store.artifact(1), lambda a: {"tag": "x"}, custom=True)
+        assert artifact.custom_properties == {"tag": "x"}
+        artifact = store.update(artifact, lambda a: {"tag": None}, custom=True)
+        assert artifact.custom_properties == {}
+        assert artifact.properties == {"n": 0}
+
+    def test_threads_lose_nothing(self, store: Store) -> None:
+        """Threads that count up one property lose no update."""
+
+        def count_up() -> None:
+            for _ in range(25):
+                store.update(store.artifact(1), lambda a: {"n": int(str(a.properties["n"])) + 1})
+
+        threads = [threading.Thread(target=count_up) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert store.artifact(1).properties["n"] == 100
+
+    def test_it_gives_up_at_last(self, store: Store) -> None:
+        """When others always come first, it is a ConflictError after the given attempts."""
+        calls = 0
+
+        def disturbed(_: object) -> dict[str, int]:
+            nonlocal calls
+            calls += 1
+            store.update(store.artifact(1), lambda a: {"n": int(str(a.properties["n"])) + 1})
+            return {"n": -1}
+
+        with pytest.raises(ConflictError):
+            store.update(store.artifact(1), disturbed, attempts=3)
+        assert calls == 3
+        assert store.artifact(1).properties["n"] == 3
+
+    def test_wrong_values_change_nothing(self, store: Store) -> None:
+        """A value of the wrong kind is an error, and nothing is written."""
+        with pytest.raises(InvalidError):
+            store.update(store.artifact(1), lambda a: {"n": "one"})
+        assert store.artifact(1).properties == {"n": 0}
+
+
+class TestViews:
+    """What nodes can be asked."""
+
+    def test_producer_and_consumers(self) -> None:
+        """An artifact knows what wrote it and what read it."""
+        store = Store(MemoryMetadataStore())
+        with store.run("p") as run:
+            with run.step("make") as make:
+                data = make.output("data", uri="d")
+            for name in ("one", "two"):
+                with run.step(name) as step:
+                    step.input("data", data)
+        artifact = store.artifact(data.id)
+        assert artifact.producer is not None
+        assert artifact.producer.id == make.id
+        assert [each.type for each in artifact.consumers] == ["one", "two"]
+        assert artifact.producer.outputs["data"] == artifact
+        assert "data" not in artifact.producer.inputs
+
+    def test_an_unknown_port_names_the_known_ones(self) -> None:
+        """Asking for a key that is not there names those that are."""
+        store = Store(MemoryMetadataStore())
+        with store.run("p") as run, run.step("make") as make:
+            make.output("data", uri="d")
+        outputs = store.execution(make.id).outputs
+        assert list(outputs) == ["data"]
+        with pytest.raises(NotFoundError, match="'data'"):
+            outputs["date"]
+
+    def test_contexts_have_members(self) -> None:
+        """A run's context has its executions, artifacts and its pipeline as parent."""
+        store = Store(MemoryMetadataStore())
+        with store.run("p") as run, run.step("make") as make:
+            data = make.output("data", uri="d")
+        context = store.context(run.id)
+        assert [each.id for each in context.artifacts] == [data.id]
+        assert [each.id for each in context.executions] == [make.id]
+        assert [each.name for each in context.parents] == ["p"]
+        assert [each.id for each in store.pipeline("p").context.children] == [run.id]

@@ -1,0 +1,251 @@
+"""What other processes do in test_concurrency.py: ``python workers.py ACTION ARGUMENT...``.
+
+A worker prints its answer as JSON.  Those that race say "ready" and wait for a line first.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+import metastore
+from metastore import Batch, MetastoreError, NodeKind, NodeQuery, PropertyKind, Store
+
+ARTIFACT = NodeKind.ARTIFACT
+
+
+def connect(path: str, **options: Any) -> Store:
+    """The store in the file."""
+    return metastore.connect(f"sqlite:///{quote(path)}", **options)
+
+
+def wait_for_the_others() -> None:
+    """Say that this process is ready, and wait for the word to go."""
+    print("ready", flush=True)
+    sys.stdin.readline()
+
+
+def artifacts(count: int, prefix: str = "") -> Batch:
+    """A batch of artifacts of type T."""
+    batch = Batch()
+    batch.type(ARTIFACT, "T", {"n": PropertyKind.INT})
+    for number in range(count):
+        batch.artifact("T", name=f"{prefix}{number}", properties={"n": number})
+    return batch
+
+
+# Racing.
+
+
+def update(path: str, times: str) -> int:
+    """Count up the property ``n`` of artifact 1, so many times."""
+    with connect(path) as store:
+        wait_for_the_others()
+        node = store.artifact(1)
+        for _ in range(int(times)):
+            store.update(node, lambda node: {"n": int(node.properties["n"]) + 1})
+    return int(times)
+
+
+def create(folder: str, trials: str, number: str) -> int:
+    """Open the same new files as others do at the same time, and write one artifact to each."""
+    wait_for_the_others()
+    for trial in range(int(trials)):
+        with connect(f"{folder}/{trial}.db") as store:
+            store.write(artifacts(1, prefix=f"{number} "))
+    return int(trials)
+
+
+def record(path: str, runs: str, number: str) -> list[str]:
+    """Record runs of one pipeline with types that all others use too; their names."""
+    names = []
+    with connect(path) as store:
+        wait_for_the_others()
+        for each in range(int(runs)):
+            with store.run("shared", name=f"{number}-{each}") as run:
+                with run.step(f"step {each}") as step:
+                    step.input("data", "/shared/data", type=f"Data{each}")
+                    step.output("model", type=f"Model{each}", properties={f"p{number}": 1})
+                    step.metric("loss", 0.5)
+            names.append(run.name)
+    return names
+
+
+def write_until_killed(path: str) -> None:
+    """Write batches of 50 artifacts, for ever; a line for each that was acknowledged."""
+    with connect(path) as store:
+        for number in range(1_000_000):
+            store.write(artifacts(50, prefix=f"{number} "))
+            print(number, flush=True)
+
+
+def die_while_writing(path: str) -> None:
+    """Die (SIGKILL) after everything of a batch was sent to SQLite, but before the commit."""
+    with connect(path) as store, store.backend.transaction() as transaction:
+        from metastore.rules import Planner
+
+        changes = Planner(artifacts(20_000)).run(transaction.lookup)
+        transaction.apply(changes)
+        os.kill(os.getpid(), 9)
+
+
+def hold(path: str) -> None:
+    """Hold the write lock until told to let it go."""
+    with connect(path) as store, store.backend.transaction():
+        wait_for_the_others()
+
+
+# Forking.
+
+
+def in_fork(work: Callable[[], Any]) -> Any:
+    """What `work` returns in a forked child."""
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    child = context.Process(target=lambda: theirs.send(attempt(work)))
+    child.start()
+    # Closed here, so that a child that dies is the end of the file and not for ever.
+    theirs.close()
+    found = ours.recv()
+    child.join()
+    return {"answer": found, "exit": child.exitcode}
+
+
+def attempt(work: Callable[[], Any]) -> Any:
+    """The answer, or the class and the text of the error."""
+    try:
+        return work()
+    except MetastoreError as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def fork(path: str) -> Any:
+    """Read and write in a forked child, with the store of the parent, and in the parent again."""
+    store = connect(path)
+    store.write(artifacts(3, prefix="parent "))
+
+    def child() -> Any:
+        seen = len(store.artifacts())
+        store.write(artifacts(2, prefix="child "))
+        here = len(store.artifacts())
+        store.close()
+        return [seen, here]
+
+    first = in_fork(child)
+    store.write(artifacts(1, prefix="later "))
+    second = in_fork(lambda: [node.name for node in store.artifacts()])
+    store.close()
+    return {"first": first, "second": second}
+
+
+def fork_in_transaction(path: str) -> Any:
+    """Fork while a batch is applied but not committed; the child ends before the commit."""
+    store = connect(path)
+    store.write(artifacts(1, prefix="before "))
+    from metastore.rules import Planner
+
+    with store.backend.transaction() as transaction:
+        planner = Planner(artifacts(5_000, prefix="during "))
+        transaction.apply(planner.run(transaction.lookup))
+        child = os.fork()
+        if child == 0:
+            # As a child that just goes on and ends: with all that Python does at the end.
+            seen = connect(path, mode="r")
+            sys.exit(0 if len(seen.artifacts()) == len(store.artifacts()) == 1 else 1)
+        status = os.waitpid(child, 0)[1]
+    found = len(store.artifacts())
+    store.close()
+    return {"status": status, "artifacts": found}
+
+
+def fork_many(path: str) -> Any:
+    """A pool of forked children that all write with the parent's store, while it writes too."""
+    store = connect(path)
+    store.write(artifacts(0))
+    context = multiprocessing.get_context("fork")
+    children = [
+        context.Process(
+            target=lambda number: [
+                store.write(artifacts(1, prefix=f"{number} {each} ")) for each in range(20)
+            ],
+            args=(number,),
+        )
+        for number in range(4)
+    ]
+    for child in children:
+        child.start()
+    for each in range(20):
+        store.write(artifacts(1, prefix=f"parent {each} "))
+    for child in children:
+        child.join()
+    found = len(store.artifacts())
+    store.close()
+    return {"exits": [child.exitcode for child in children], "artifacts": found}
+
+
+def fork_memory(_: str) -> Any:
+    """Use the store in the parent's memory, in a forked child and in the parent."""
+    store = metastore.connect("sqlite://")
+    store.write(artifacts(2))
+
+    def child() -> Any:
+        return [
+            attempt(lambda: len(store.artifacts())),
+            attempt(lambda: store.write(artifacts(1, prefix="child ")).artifacts[0].id),
+            attempt(store.close),
+        ]
+
+    first = in_fork(child)
+    return {"child": first, "parent": len(store.artifacts())}
+
+
+def fork_with_threads(path: str) -> Any:
+    """Fork while threads of the parent read and write; child and parent go on."""
+    store = connect(path)
+    store.write(artifacts(1, prefix="first "))
+    stop = threading.Event()
+
+    def busy(number: int) -> None:
+        each = 0
+        while not stop.is_set():
+            store.write(artifacts(1, prefix=f"thread {number} {each} "))
+            len(store.artifacts())
+            each += 1
+
+    threads = [threading.Thread(target=busy, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    answers = []
+    for fork in range(10):
+
+        def child(fork: int = fork) -> Any:
+            before = store.backend.count(NodeQuery(ARTIFACT, names=["first 0"]))
+            store.write(artifacts(1, prefix=f"fork {fork} "))
+            return before
+
+        answers.append(in_fork(child))
+    stop.set()
+    for thread in threads:
+        thread.join()
+    names = [node.name for node in store.artifacts()]
+    store.close()
+    return {"answers": answers, "forks": sum(name.startswith("fork") for name in names if name)}
+
+
+_ACTIONS: dict[str, Callable[..., Any]] = {
+    each.__name__: each
+    for each in (
+        *(update, create, record, write_until_killed, die_while_writing, hold),
+        *(fork, fork_in_transaction, fork_many, fork_memory, fork_with_threads),
+    )
+}
+
+if __name__ == "__main__":
+    answer = _ACTIONS[sys.argv[1]](*sys.argv[2:])
+    print(json.dumps(answer), flush=True)
