@@ -13,10 +13,10 @@ from metastore.query import NodeQuery
 
 __all__ = ["Listing"]
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
-class Listing(Sequence[T]):
+class Listing(Sequence[T_co]):
     """A sequence over the answer to a query, read page by page when it is asked for.
 
     `len` counts in the backend; a negative index asks in reverse; iterating reads a page at a
@@ -29,16 +29,16 @@ class Listing(Sequence[T]):
         self,
         backend: BaseMetadataStore,
         query: NodeQuery,
-        wrap: Callable[[Sequence[Any]], Sequence[T]],
+        wrap: Callable[[Sequence[Any]], Sequence[T_co]],
     ) -> None:
         self._backend = backend
         self._query = query
         self._wrap = wrap
 
-    def __iter__(self) -> Iterator[T]:
+    def __iter__(self) -> Iterator[T_co]:
         return self._from(self._query)
 
-    def _from(self, query: NodeQuery) -> Iterator[T]:
+    def _from(self, query: NodeQuery) -> Iterator[T_co]:
         for page in self._pages(query):
             yield from self._wrap(page)
 
@@ -66,10 +66,10 @@ class Listing(Sequence[T]):
         return list(itertools.chain(*self._pages(replace(query, limit=limit))))
 
     @overload
-    def __getitem__(self, index: int) -> T: ...
+    def __getitem__(self, index: int) -> T_co: ...
     @overload
-    def __getitem__(self, index: slice) -> list[T]: ...
-    def __getitem__(self, index: int | slice) -> T | list[T]:
+    def __getitem__(self, index: slice) -> list[T_co]: ...
+    def __getitem__(self, index: int | slice) -> T_co | list[T_co]:
         if isinstance(index, slice):
             return self._slice(index)
         node = self._node(index)
@@ -89,7 +89,7 @@ class Listing(Sequence[T]):
         found = self._take(self._query, index + 1)
         return found[-1] if len(found) == index + 1 else None
 
-    def _slice(self, index: slice) -> list[T]:
+    def _slice(self, index: slice) -> list[T_co]:
         start, stop, step = index.indices(len(self))
         if step > 0:
             return list(itertools.islice(iter(self), start, max(start, stop), step))

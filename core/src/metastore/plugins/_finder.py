@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from importlib_metadata import Distribution
+from typing import Any, NamedTuple
 
 __all__ = ["ENTRY_POINT_GROUP", "FoundFlavor", "find_flavors"]
 
@@ -39,7 +36,7 @@ def find_flavors() -> list[FoundFlavor]:
     return sorted(found.values())
 
 
-def _read(distribution: Distribution) -> list[FoundFlavor]:
+def _read(distribution: Any) -> list[FoundFlavor]:
     # Metadata are files that anybody may have written, or half removed: what cannot be read of one
     # distribution must not hide the others.
     try:
