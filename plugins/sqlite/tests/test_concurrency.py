@@ -49,22 +49,21 @@ def _whole(path: Path) -> str:
         database.close()
 
 
-def _ours(path: Path) -> None:
+def _by_us(path: Path) -> None:
     open_file(path).close()
 
 
-def _theirs(path: Path) -> None:
-    mlmd = pytest.importorskip(
+def _by_mlmd(path: Path) -> None:
+    pytest.importorskip(
         "ml_metadata", reason="without ml-metadata nothing makes a file in its journal mode"
     )
-    assert mlmd
-    from . import mlmd as judge
+    from . import mlmd
 
-    judge.connect(path)
+    mlmd.connect(path)
 
 
 _MAKERS = pytest.mark.parametrize(
-    ("make", "journal"), [(_ours, "wal"), (_theirs, "delete")], ids=["ours", "of ml-metadata"]
+    ("make", "journal"), [(_by_us, "wal"), (_by_mlmd, "delete")], ids=["ours", "of ml-metadata"]
 )
 
 
@@ -117,7 +116,9 @@ def test_recording_at_once(make: Callable[[Path], None], journal: str, tmp_path:
     runs = 10
     answers = all_at_once("record", [(path, runs, number) for number in range(_PROCESSES)])
     with connect(path, "r") as store:
-        assert sorted(run.name for run in store.runs()) == sorted(sum(answers, []))
+        assert sorted(run.name for run in store.runs()) == sorted(
+            name for names in answers for name in names
+        )
         assert {run.state.name for run in store.runs()} == {"COMPLETE"}
         for run in store.runs():
             [step] = run.steps
@@ -140,7 +141,7 @@ def test_recording_at_once(make: Callable[[Path], None], journal: str, tmp_path:
 def test_who_waits_too_long_is_told(tmp_path: Path) -> None:
     """A writer that waits longer than its busy timeout gets `BusyError`; readers do not wait."""
     path = tmp_path / "store.db"
-    _ours(path)
+    _by_us(path)
     holder = start("hold", path)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "ready\n"
@@ -247,13 +248,39 @@ def test_a_forked_child_uses_the_store(
 def test_a_fork_inside_a_transaction(
     make: Callable[[Path], None], journal: str, tmp_path: Path
 ) -> None:
-    """A child that is forked in the middle of a write neither sees nor spoils what is written."""
+    """A child forked in the middle of a write is told not to use the store, and does no harm."""
     path = tmp_path / "store.db"
     make(path)
     assert answer_of(start("fork_in_transaction", path)) == {"status": 0, "artifacts": 5_001}
     assert _whole(path) == "ok"
     with connect(path, "r") as store:
         assert len(store.artifacts()) == 5_001
+
+
+@_forks
+@_MAKERS
+def test_a_child_does_not_commit_for_its_parent(
+    make: Callable[[Path], None], journal: str, tmp_path: Path
+) -> None:
+    """A child that leaves the block of its parent's transaction commits nothing and is told so."""
+    path = tmp_path / "store.db"
+    make(path)
+    answer = answer_of(start("fork_and_leave_block", path))
+    assert answer == {"status": 7, "seen": 0, "artifacts": 10}
+    assert _whole(path) == "ok"
+
+
+@_forks
+@_MAKERS
+def test_a_child_outlives_its_parents_store(
+    make: Callable[[Path], None], journal: str, tmp_path: Path
+) -> None:
+    """What a child writes after its parent closed the store is there: nothing acknowledged is lost."""
+    path = tmp_path / "store.db"
+    make(path)
+    names = answer_of(start("fork_and_close", path))
+    assert names == ["parent 0", "child 0", "another 0", "child again 0"]
+    assert _whole(path) == "ok"
 
 
 @_forks
@@ -269,11 +296,17 @@ def test_forked_children_and_their_parent_write_at_once(tmp_path: Path) -> None:
     sys.version_info >= (3, 12), reason="Python 3.12 warns of forks while threads run"
 )
 def test_a_fork_while_threads_work(tmp_path: Path) -> None:
-    """A child forked while threads of its parent read and write can read and write as well."""
-    answer = answer_of(start("fork_with_threads", tmp_path / "store.db"))
-    assert answer["answers"] == [{"answer": 1, "exit": 0}] * 10
-    assert answer["forks"] == 10
-    assert _whole(tmp_path / "store.db") == "ok"
+    """A child forked while threads use the store writes, or is told why it cannot, at once."""
+    path = tmp_path / "store.db"
+    answer = answer_of(start("fork_with_threads", path))
+    for number, child in enumerate(answer["during"]):
+        assert child["exit"] == 0
+        if child["answer"] != "CREATED":
+            assert child["answer"].startswith("ForkError: the parent process was using")
+        assert (child["answer"] == "CREATED") == (f"fork {number} 0" in answer["names"])
+    assert answer["after"] == {"answer": "CREATED", "exit": 0}
+    assert "fork 10 0" in answer["names"]
+    assert _whole(path) == "ok"
 
 
 @_forks

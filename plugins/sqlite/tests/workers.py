@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 import metastore
-from metastore import Batch, MetastoreError, NodeKind, NodeQuery, PropertyKind, Store
+from metastore import Batch, MetastoreError, NodeKind, PropertyKind, Store
 
 ARTIFACT = NodeKind.ARTIFACT
 
@@ -25,9 +25,15 @@ def connect(path: str, **options: Any) -> Store:
     return metastore.connect(f"sqlite:///{quote(path)}", **options)
 
 
+def say(text: object) -> None:
+    """Tell whoever started this process."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 def wait_for_the_others() -> None:
     """Say that this process is ready, and wait for the word to go."""
-    print("ready", flush=True)
+    say("ready")
     sys.stdin.readline()
 
 
@@ -68,11 +74,11 @@ def record(path: str, runs: str, number: str) -> list[str]:
     with connect(path) as store:
         wait_for_the_others()
         for each in range(int(runs)):
-            with store.run("shared", name=f"{number}-{each}") as run:
-                with run.step(f"step {each}") as step:
-                    step.input("data", "/shared/data", type=f"Data{each}")
-                    step.output("model", type=f"Model{each}", properties={f"p{number}": 1})
-                    step.metric("loss", 0.5)
+            run = store.run("shared", name=f"{number}-{each}")
+            with run, run.step(f"step {each}") as step:
+                step.input("data", "/shared/data", type=f"Data{each}")
+                step.output("model", type=f"Model{each}", properties={f"p{number}": 1})
+                step.metric("loss", 0.5)
             names.append(run.name)
     return names
 
@@ -82,7 +88,7 @@ def write_until_killed(path: str) -> None:
     with connect(path) as store:
         for number in range(1_000_000):
             store.write(artifacts(50, prefix=f"{number} "))
-            print(number, flush=True)
+            say(number)
 
 
 def die_while_writing(path: str) -> None:
@@ -155,13 +161,61 @@ def fork_in_transaction(path: str) -> Any:
         transaction.apply(planner.run(transaction.lookup))
         child = os.fork()
         if child == 0:
+            told = [
+                attempt(lambda: len(store.artifacts())),
+                attempt(lambda: connect(path, mode="r")),
+            ]
             # As a child that just goes on and ends: with all that Python does at the end.
-            seen = connect(path, mode="r")
-            sys.exit(0 if len(seen.artifacts()) == len(store.artifacts()) == 1 else 1)
+            sys.exit(0 if all(str(each).startswith("ForkError: ") for each in told) else 1)
         status = os.waitpid(child, 0)[1]
     found = len(store.artifacts())
     store.close()
     return {"status": status, "artifacts": found}
+
+
+def fork_and_leave_block(path: str) -> Any:
+    """Fork inside a transaction; the child leaves the block as if it had been its own."""
+    store = connect(path)
+    store.write(artifacts(0))
+    parent = os.getpid()
+    try:
+        with store.backend.transaction() as transaction:
+            from metastore.rules import Planner
+
+            transaction.apply(Planner(artifacts(10)).run(transaction.lookup))
+            child = os.fork()
+            if child:
+                status = os.waitpid(child, 0)[1]
+                seen = len(connect(path, mode="r").artifacts())
+    except MetastoreError as error:
+        assert os.getpid() != parent
+        sys.exit(7 if type(error).__name__ == "ForkError" else 1)
+    return {"status": os.WEXITSTATUS(status), "seen": seen, "artifacts": len(store.artifacts())}
+
+
+def fork_and_close(path: str) -> Any:
+    """A child goes on writing after its parent closed the store and another process wrote to it."""
+    store = connect(path)
+    store.write(artifacts(1, prefix="parent "))
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+
+    def child() -> None:
+        store.write(artifacts(1, prefix="child "))
+        theirs.send("wrote")
+        theirs.recv()
+        store.write(artifacts(1, prefix="child again "))
+
+    process = context.Process(target=child)
+    process.start()
+    ours.recv()
+    store.close()
+    with connect(path) as other:
+        other.write(artifacts(1, prefix="another "))
+    ours.send("go on")
+    process.join()
+    with connect(path) as store:
+        return [node.name for node in store.artifacts()]
 
 
 def fork_many(path: str) -> Any:
@@ -206,7 +260,7 @@ def fork_memory(_: str) -> Any:
 
 
 def fork_with_threads(path: str) -> Any:
-    """Fork while threads of the parent read and write; child and parent go on."""
+    """Fork while threads of the parent are writing, and when they have ended."""
     store = connect(path)
     store.write(artifacts(1, prefix="first "))
     stop = threading.Event()
@@ -215,37 +269,41 @@ def fork_with_threads(path: str) -> Any:
         each = 0
         while not stop.is_set():
             store.write(artifacts(1, prefix=f"thread {number} {each} "))
-            len(store.artifacts())
             each += 1
 
     threads = [threading.Thread(target=busy, args=(number,)) for number in range(3)]
     for thread in threads:
         thread.start()
-    answers = []
-    for fork in range(10):
 
-        def child(fork: int = fork) -> Any:
-            before = store.backend.count(NodeQuery(ARTIFACT, names=["first 0"]))
-            store.write(artifacts(1, prefix=f"fork {fork} "))
-            return before
+    def write(number: int) -> Any:
+        return store.write(artifacts(1, prefix=f"fork {number} ")).artifacts[0].outcome.name
 
-        answers.append(in_fork(child))
+    during = [in_fork(lambda number=number: write(number)) for number in range(10)]  # type: ignore[misc]
     stop.set()
     for thread in threads:
         thread.join()
-    names = [node.name for node in store.artifacts()]
+    after = in_fork(lambda: write(10))
+    names = [node.name or "" for node in store.artifacts()]
     store.close()
-    return {"answers": answers, "forks": sum(name.startswith("fork") for name in names if name)}
+    return {"during": during, "after": after, "names": names}
 
 
 _ACTIONS: dict[str, Callable[..., Any]] = {
     each.__name__: each
     for each in (
         *(update, create, record, write_until_killed, die_while_writing, hold),
-        *(fork, fork_in_transaction, fork_many, fork_memory, fork_with_threads),
+        *(
+            fork,
+            fork_in_transaction,
+            fork_and_leave_block,
+            fork_and_close,
+            fork_many,
+            fork_memory,
+            fork_with_threads,
+        ),
     )
 }
 
 if __name__ == "__main__":
     answer = _ACTIONS[sys.argv[1]](*sys.argv[2:])
-    print(json.dumps(answer), flush=True)
+    say(json.dumps(answer))

@@ -74,8 +74,7 @@ class ReportingGroup(LazyGroup):
             if settings.debug:
                 raise
             _say(_line(error))
-            if not isinstance(error, MetastoreError) and isinstance(error, OSError):
-                _forget_output()
+            _forget_output()
             sys.exit(FAILED)
         sys.exit(code if isinstance(code, int) else 0)
 
@@ -94,8 +93,11 @@ class ReportingGroup(LazyGroup):
 
 
 def _forget_output() -> None:
-    """Lead stdout nowhere: Python flushes it once more at exit, and would fail as loudly as now."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Lead stdout nowhere if it cannot be written: Python flushes once more at exit, loudly."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _line(error: Exception) -> str:

@@ -1,40 +1,17 @@
-"""``--json``: the same fields for the same things in every command.
+"""``--json``: how it is written.
 
-Lists are arrays with one object a line, written as they are read; one thing is one object.  Output
-is ASCII.  Times are ISO 8601 in UTC with milliseconds, ``null`` where the store does not say.
-
-Property values: INT, DOUBLE, STRING and BOOLEAN as numbers, strings and booleans, except infinite
-doubles, which JSON lacks: ``"Infinity"`` and ``"-Infinity"``, as protocol buffers' JSON has them;
-STRUCT as an object; PROTO as ``{"type_url": ..., "value": base64}``.
+A list is an array with one object a line, written as it is read; one thing is one object.  Output
+is ASCII, so that no terminal and no encoding gets in its way.
 """
 
 from __future__ import annotations
 
-import base64
 import json
-import math
 import sys
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from metastore.cli._format import iso
-from metastore.model import AnyNode, Artifact, Execution, Proto
-from metastore.values import kind_of
-
-if TYPE_CHECKING:
-    from metastore.views import Pipeline, Ports, Run, Step
-
-__all__ = [
-    "kinds",
-    "node",
-    "pipeline",
-    "run",
-    "short",
-    "step",
-    "values",
-    "write_list",
-    "write_object",
-]
+__all__ = ["write_list", "write_object"]
 
 
 def write_list(items: Iterable[Mapping[str, Any]]) -> None:
@@ -49,100 +26,3 @@ def write_list(items: Iterable[Mapping[str, Any]]) -> None:
 def write_object(item: Mapping[str, Any]) -> None:
     """One object, for people too."""
     sys.stdout.write(f"{json.dumps(item, allow_nan=False, indent=2)}\n")
-
-
-def node(node: AnyNode) -> dict[str, Any]:
-    """Any artifact, execution or context."""
-    fields: dict[str, Any] = {"id": node.id, "type": node.type, "name": node.name}
-    if isinstance(node, Artifact | Execution):
-        fields["state"] = None if node.state is None else node.state.name
-    if isinstance(node, Artifact):
-        fields["uri"] = node.uri
-    return fields | {
-        "external_id": node.external_id,
-        "create_time": iso(node.create_time_ms),
-        "update_time": iso(node.update_time_ms),
-        "properties": values(node.properties),
-        "custom_properties": values(node.custom_properties),
-    }
-
-
-def short(node: AnyNode) -> dict[str, Any]:
-    """A node that is mentioned in another one."""
-    fields: dict[str, Any] = {"id": node.id, "type": node.type, "name": node.name}
-    return fields | ({"uri": node.uri} if isinstance(node, Artifact) else {})
-
-
-def pipeline(pipeline: Pipeline) -> dict[str, Any]:
-    """A pipeline, its context's own fields included."""
-    return {**node(pipeline.context.node), "name": pipeline.name, "runs": len(pipeline.runs)}
-
-
-def run(run: Run) -> dict[str, Any]:
-    """A run without its steps."""
-    record = run.record
-    return {
-        "id": run.id,
-        "type": record.context.type,
-        "name": run.name,
-        "pipeline": run.pipeline,
-        "convention": run.convention,
-        "state": run.state.name,
-        "error": run.error,
-        **_times(record.started_ms, record.finished_ms),
-        "parameters": values(run.parameters),
-    }
-
-
-def step(step: Step) -> dict[str, Any]:
-    """A step of a run."""
-    record = step.record
-    return {
-        "id": step.id,
-        "type": record.execution.type,
-        "name": step.name,
-        "state": step.state.name,
-        "reason": step.reason,
-        "error": step.error,
-        **_times(record.started_ms, record.finished_ms),
-        "parameters": values(step.parameters),
-        "metrics": values(step.metrics),
-        "inputs": _ports(step.inputs),
-        "outputs": _ports(step.outputs),
-    }
-
-
-def values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Property values by key."""
-    return {key: _value(value) for key, value in values.items()}
-
-
-def kinds(values: Mapping[str, Any]) -> dict[str, str]:
-    """The kind of each value, which tells ``"Infinity"`` the text from the number."""
-    return {key: kind_of(value).name for key, value in values.items()}
-
-
-def _value(value: Any) -> Any:
-    if isinstance(value, Proto):
-        encoded = base64.b64encode(value.value).decode("ascii")
-        return {"type_url": value.type_url, "value": encoded}
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, Mapping):
-        return values(value)
-    if isinstance(value, list):
-        return [_value(each) for each in value]
-    return value
-
-
-def _times(start: int | None, end: int | None) -> dict[str, Any]:
-    known = start is not None and end is not None
-    return {
-        "start_time": iso(start),
-        "end_time": iso(end),
-        "duration_ms": end - start if known else None,  # type: ignore[operator]  # both are ints
-    }
-
-
-def _ports(ports: Ports) -> dict[str, Any]:
-    return {key: [short(each.node) for each in ports.all(key)] for key in ports}

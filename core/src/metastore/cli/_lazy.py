@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -32,6 +31,8 @@ class SuggestingGroup(click.Group):
         word = args[0]
         if word in known or word.startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
+        import difflib
+
         near = difflib.get_close_matches(word, known, n=1)
         help = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}."
         raise click.UsageError(f"No such command {word!r}. {help}", ctx)

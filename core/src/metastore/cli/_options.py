@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
-from urllib.parse import unquote
 
 import click
 from click.core import ParameterSource
@@ -73,6 +72,8 @@ def _without_password(
 
 def _has_password(url: str) -> bool:
     """Whether there is a ``user:password@``, also where a slash in it is not encoded."""
+    from urllib.parse import unquote
+
     _, separator, rest = url.partition("://")
     rest = rest if separator else url
     authority, _, further = rest.partition("/")

@@ -10,12 +10,16 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
-from typing import NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import click
 
 from metastore.cli._escape import escape
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = ["Column", "Row", "fields", "heading", "line", "lines", "remark", "state_style", "table"]
 
@@ -206,9 +210,14 @@ def _write(spans: Spans) -> None:
     if not sys.stdout.isatty():
         sys.stdout.write("".join(text for text, _ in spans) + "\n")
         return
-    from rich.console import Console
     from rich.text import Text
 
     # Text, not markup: a name may be "[red]".
-    console = Console(markup=False, highlight=False, emoji=False)
-    console.print(Text.assemble(*spans), soft_wrap=True)
+    _console(sys.stdout).print(Text.assemble(*spans), soft_wrap=True)
+
+
+@lru_cache(maxsize=1)
+def _console(file: IO[str]) -> Console:
+    from rich.console import Console
+
+    return Console(file=file, markup=False, highlight=False, emoji=False)

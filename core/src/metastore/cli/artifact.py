@@ -33,7 +33,7 @@ def list_(store: str | None, type_: str | None, limit: int | None, as_json: bool
     JSON fields: id, type, name, state, uri, external_id, create_time, update_time, properties,
     custom_properties.
     """
-    from metastore.cli import _json
+    from metastore.cli import _fields, _json
     from metastore.cli._format import minute
     from metastore.cli._output import Column, remark, state_style, table
     from metastore.views import ArtifactView
@@ -42,7 +42,7 @@ def list_(store: str | None, type_: str | None, limit: int | None, as_json: bool
     with opened(store) as found:
         listing = found.artifacts(type=type_, order_by="-id", limit=page.asked)
         if as_json:
-            _json.write_list(_json.node(each.node) for each in page.of(listing))
+            _json.write_list(_fields.node(each.node) for each in page.of(listing))
         else:
             count = table(
                 [
@@ -91,7 +91,7 @@ def show(store: str | None, id: int, as_json: bool) -> None:
     key INT, DOUBLE, STRING, STRUCT, PROTO or BOOLEAN), produced_by and consumed_by: lists with id
     (of the execution), type, name, step, run_id, run.
     """
-    from metastore.cli import _json
+    from metastore.cli import _fields, _json
     from metastore.cli._steps import whereabouts
 
     with opened(store) as found, hinted("'metastore artifact list' lists them"):
@@ -101,9 +101,9 @@ def show(store: str | None, id: int, as_json: bool) -> None:
         if as_json:
             _json.write_object(
                 {
-                    **_json.node(artifact.node),
-                    "property_kinds": _json.kinds(artifact.properties),
-                    "custom_property_kinds": _json.kinds(artifact.custom_properties),
+                    **_fields.node(artifact.node),
+                    "property_kinds": _fields.kinds(artifact.properties),
+                    "custom_property_kinds": _fields.kinds(artifact.custom_properties),
                     "produced_by": [each.as_json() for each in producers],
                     "consumed_by": [each.as_json() for each in consumers],
                 }

@@ -42,7 +42,7 @@ def lineage(
         view = found.artifact(artifact)
         walked = view.lineage(upstream=up or not down, downstream=down, max_hops=max_hops)
     if as_json:
-        _json.write_object(_fields(walked))
+        _json.write_object(_graph(walked))
         return
     lines(walked.tree())
     if not walked.events:
@@ -57,18 +57,18 @@ _ASKED = {
 }
 
 
-def _fields(walked: Lineage) -> dict[str, Any]:
-    from metastore.cli import _json
+def _graph(walked: Lineage) -> dict[str, Any]:
+    from metastore.cli import _fields
     from metastore.cli._format import iso
 
     return {
         "artifact": walked.start[0],
         "upstream": walked.upstream,
         "downstream": walked.downstream,
-        "artifacts": [_json.short(each) for _, each in sorted(walked.artifacts.items())],
+        "artifacts": [_fields.short(each) for _, each in sorted(walked.artifacts.items())],
         "executions": [
             {
-                **_json.short(each),
+                **_fields.short(each),
                 "state": None if each.state is None else each.state.name,
                 "step": walked.steps.get(id),
             }

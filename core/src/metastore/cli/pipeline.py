@@ -35,7 +35,7 @@ def list_(store: str | None, limit: int | None, as_json: bool) -> None:
 
 def show_pipelines(store: Store, *, limit: int | None = None, as_json: bool = False) -> None:
     """The list."""
-    from metastore.cli import _json
+    from metastore.cli import _fields, _json
     from metastore.cli._format import minute
     from metastore.cli._output import Column, remark, table
     from metastore.views import Pipeline
@@ -43,7 +43,7 @@ def show_pipelines(store: Store, *, limit: int | None = None, as_json: bool = Fa
     page = Page[Pipeline](limit, whole=as_json)
     every = store.pipelines()
     if as_json:
-        _json.write_list(map(_json.pipeline, page.of(every)))
+        _json.write_list(map(_fields.pipeline, page.of(every)))
     else:
         count = table(
             [Column("ID"), Column("NAME", shrinks=8), Column("RUNS"), Column("CREATED (UTC)")],

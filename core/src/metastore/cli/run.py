@@ -52,12 +52,12 @@ def show(store: str | None, which: str, as_json: bool) -> None:
     duration_ms, parameters, metrics, inputs and outputs (by key a list of artifacts with id, type,
     name, uri).
     """
-    from metastore.cli import _json
+    from metastore.cli import _fields, _json
 
     with opened(store) as found:
         run = _find(found, which)
         if as_json:
-            _json.write_object({**_json.run(run), "steps": [*map(_json.step, run.steps)]})
+            _json.write_object({**_fields.run(run), "steps": [*map(_fields.step, run.steps)]})
         else:
             _show(run)
 
@@ -66,14 +66,14 @@ def show_runs(
     store: Store, *, pipeline: str | None = None, limit: int | None = None, as_json: bool = False
 ) -> None:
     """The list."""
-    from metastore.cli import _json
+    from metastore.cli import _fields, _json
     from metastore.cli._format import duration, minute
     from metastore.cli._output import Column, remark, state_style, table
     from metastore.views import Run
 
     page = Page[Run](limit, whole=as_json)
     if as_json:
-        _json.write_list(map(_json.run, page.of(_runs(store, pipeline, page.asked))))
+        _json.write_list(map(_fields.run, page.of(_runs(store, pipeline, page.asked))))
     else:
         count = table(
             [

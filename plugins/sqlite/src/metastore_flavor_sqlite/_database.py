@@ -7,6 +7,7 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -44,9 +45,13 @@ __all__ = ["SQLiteDatabase"]
 _SCHEMA = Schema(SchemaOptions(table={"sqlite_autoincrement": True}, partial_index="sqlite_where"))
 _DRIVER_ERRORS = (sqlite3.Error, UnicodeEncodeError, OverflowError)
 
-# Connections of a parent process, kept for ever: closing one in the child could roll back, or
-# check-point, what the parent is writing (sqlite.org/howtocorrupt.html, section 2.6).
-_of_parents: list[object] = []
+# SQLite cannot be carried over a fork (sqlite.org/howtocorrupt.html, section 2.6): in the child it
+# takes the locks of its parent's connections for its own, so that writes of the child are lost
+# when the parent closes the file, and what the child closes is rolled back under the parent's
+# hands.  So a process gives up its idle connections before it forks, and a child never touches
+# those that were in use.
+_databases: weakref.WeakSet[SQLiteDatabase] = weakref.WeakSet()
+_in_use_at_fork: set[Path] = set()
 
 
 class _Session(Session):
@@ -94,6 +99,9 @@ class SQLiteDatabase(Database):
         self._owner = os.getpid()
         # A store in memory is one connection: one thread at a time.
         self._turn = threading.RLock() if self._path is None else None
+        self._lent: set[sqlite3.Connection] = set()
+        self._left_behind = False
+        _databases.add(self)
 
     # Connections.
 
@@ -168,40 +176,62 @@ class SQLiteDatabase(Database):
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         if self._owner != os.getpid():
-            self._leave_parent()
+            self.leave_parent()
         if self._turn is not None:
             self._turn.acquire()
         try:
             self._check_usable()
-            fairy = self._pool.connect()
+            pool, lent = self._pool, self._lent
+            fairy = pool.connect()
+            connection: sqlite3.Connection = fairy.dbapi_connection  # type: ignore[assignment]
+            lent.add(connection)
             try:
-                yield fairy.dbapi_connection  # type: ignore[misc]
+                yield connection
             finally:
                 fairy.close()
+                lent.discard(connection)
                 if self._closed:
-                    self._pool.dispose()
+                    pool.dispose()
         finally:
             if self._turn is not None:
                 self._turn.release()
 
     def _check_usable(self) -> None:
+        if self._left_behind:
+            raise ForkError(
+                f"the store {self.location} is in the memory of the parent process",
+                hint="use a file to share a store among processes",
+            )
+        if self._path in _in_use_at_fork:
+            raise ForkError(
+                f"the parent process was using {self.location} while it forked this one",
+                hint="fork while no thread uses the store, or start the process anew (spawn)",
+            )
         if self._closed:
             raise ClosedError(
                 f"the store {self.location} is closed", hint="open it again with connect()"
             )
-        if self._turn is not None and self._pool.checkedout():  # type: ignore[attr-defined]
+        if self._turn is not None and self._lent:
             raise InvalidError(
                 f"the store {self.location} in memory is asked inside a transaction of its own",
                 hint="ask it before or after the transaction",
             )
 
-    def _leave_parent(self) -> None:
+    def give_up_idle(self) -> None:
+        """Close what no thread is using, before a fork."""
+        if self._path is not None:
+            self._pool.dispose()
+
+    def leave_parent(self) -> None:
+        """Begin anew in a forked child."""
+        inherited = (self._pool, *self._lent)
         if self._path is None:
-            raise ForkError(
-                f"the store {self.location} is in the memory of the parent process",
-                hint="use a file to share a store among processes",
-            )
-        _of_parents.append(self._pool)
+            self._left_behind = True
+        elif self._lent or self._pool.checkedin():  # type: ignore[attr-defined]
+            _in_use_at_fork.add(self._path)
+            _keep_for_ever(inherited)
+        self._turn = None if self._turn is None else threading.RLock()
+        self._lent = set()
         self._pool = self._new_pool()
         self._owner = os.getpid()
 
@@ -211,17 +241,22 @@ class SQLiteDatabase(Database):
         try:
             with self._connection() as connection:
                 cursor = connection.cursor()
+                process = os.getpid()
                 cursor.execute("BEGIN IMMEDIATE" if write else "BEGIN")
                 try:
                     yield _Session(self, cursor)
+                    if process != os.getpid():
+                        # A child that was forked inside the block: the transaction is not its own.
+                        self._check_usable()
                     cursor.execute("COMMIT")
                 except BaseException:
                     # SQLite has rolled back by itself where the disk was full or failed.
-                    if connection.in_transaction:
+                    if process == os.getpid() and connection.in_transaction:
                         cursor.execute("ROLLBACK")
                     raise
                 finally:
-                    cursor.close()
+                    if process == os.getpid():
+                        cursor.close()
         except MetastoreError:
             raise
         except _DRIVER_ERRORS as error:
@@ -282,6 +317,27 @@ class SQLiteDatabase(Database):
 
 def _uri(path: Path, options: str) -> str:
     return f"file:{quote(os.fsencode(path))}?{options}"
+
+
+def _keep_for_ever(connections: object) -> None:
+    """Keep them open until the process is gone: the end of Python would close them."""
+    import ctypes
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connections))
+
+
+def _before_fork() -> None:
+    for database in list(_databases):
+        database.give_up_idle()
+
+
+def _in_child() -> None:
+    for database in list(_databases):
+        database.leave_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_child=_in_child)
 
 
 def _has_write_ahead_log(path: Path) -> bool:

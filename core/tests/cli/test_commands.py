@@ -1,0 +1,213 @@
+"""What the commands find out."""
+
+from __future__ import annotations
+
+import pytest
+
+import metastore
+from metastore import Store
+from metastore.cli.flavor import states_of
+from metastore.plugins._finder import FoundFlavor
+
+from .helper import Command, store_with, use
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A store with a run that failed and a run called 2; the command opens it."""
+    store = metastore.connect("memory://")
+    first = store.run("train", name="first", parameters={"seed": 7})
+    with pytest.raises(ValueError), first, first.step("fit") as step:
+        step.input("data", "s3://data")
+        raise ValueError("no luck")
+    with store.run("train", name="2") as run, run.step("fit", parameters={"lr": 0.1}) as step:
+        step.input("data", "s3://data")
+        step.metric("loss", 0.25)
+        step.output("model", type="Model", uri="s3://model")
+    with store.run("other") as run:
+        pass
+    monkeypatch.setattr(store, "close", lambda: None)
+    use(monkeypatch, store)
+    return store
+
+
+def test_runs_are_listed_newest_first(command: Command, store: Store) -> None:
+    """``run list`` begins with the last run, and --pipeline keeps the others out."""
+    found = command("run", "list", "--json").data
+    assert [each["name"] for each in found] == [each.name for each in store.runs()][::-1]
+    mine = command("run", "list", "--json", "--pipeline", "train").data
+    assert [each["name"] for each in mine] == ["2", "first"]
+    assert mine[1]["state"] == "FAILED"
+    assert mine[1]["error"] == "ValueError: no luck"
+    assert mine[1]["parameters"] == {"seed": 7}
+
+
+def test_an_unknown_pipeline_is_an_error(command: Command, store: Store) -> None:
+    """A pipeline that is not there has no empty list of runs; the hint is a command."""
+    code, out, err = command("run", "list", "--pipeline", "nope")
+    assert (code, out) == (1, "")
+    assert err.endswith("; 'metastore pipeline list' lists them\n")
+
+
+def test_a_run_is_found_by_id_then_by_name(command: Command, store: Store) -> None:
+    """A number is an id where there is such a run, and a name otherwise."""
+    first = store.find_run("first")
+    assert command("run", "show", "first", "--json") == command(
+        "run", "show", str(first.id), "--json"
+    )
+    by_name = store.find_run("2")
+    assert by_name.id != 2
+    assert first.id == 2
+    assert command("run", "show", "2", "--json").data["name"] == "first"
+    with store.run("train", name="2024"):
+        pass
+    assert command("run", "show", "2024", "--json").data["name"] == "2024"
+    assert command("run", "show", "nope").code == 1
+    assert command("run", "show", "9" * 40).code == 1
+
+
+def test_a_run_is_shown_with_its_steps(command: Command, store: Store) -> None:
+    """``run show`` tells parameters, states, what went in and out, metrics."""
+    run = store.find_run("2")
+    found = command("run", "show", str(run.id), "--json").data
+    [step] = found["steps"]
+    assert step["name"] == "fit"
+    assert step["state"] == "COMPLETE"
+    assert step["parameters"] == {"lr": 0.1}
+    assert step["metrics"] == {"loss": 0.25}
+    assert step["inputs"] == {
+        "data": [{"id": 1, "type": "Artifact", "name": None, "uri": "s3://data"}]
+    }
+    assert step["outputs"]["model"][0]["uri"] == "s3://model"
+    out = command("run", "show", str(run.id)).out
+    assert "data: Artifact #1" in out
+    assert "model: Model #2" in out
+    assert "0.25" in out
+
+
+def test_a_failure_is_told_where_it_happened(command: Command, store: Store) -> None:
+    """The error of a step stands below its row, that of the run in the header."""
+    out = command("run", "show", "first").out
+    assert out.count("ValueError: no luck") == 2
+
+
+def test_an_artifact_tells_who_wrote_and_read_it(command: Command, store: Store) -> None:
+    """``artifact show`` names steps and runs, not executions alone."""
+    found = command("artifact", "show", "2", "--json").data
+    [producer] = found["produced_by"]
+    assert (producer["step"], producer["run"]) == ("fit", "2")
+    assert found["consumed_by"] == []
+    readers = command("artifact", "show", "1", "--json").data["consumed_by"]
+    assert [each["run"] for each in readers] == ["first", "2"]
+    assert "fit (execution 2) of run 2 (id " in command("artifact", "show", "2").out
+
+
+def test_an_unknown_type_of_artifacts_is_told_apart(command: Command, store: Store) -> None:
+    """A type without artifacts is an empty list; a type that is not there gets the known ones."""
+    assert [
+        each["id"] for each in command("artifact", "list", "--type", "Model", "--json").data
+    ] == [2]
+    assert "types of artifacts: " in command("artifact", "list", "--type", "Modle").err
+    assert "types of artifacts" not in command("artifact", "list", "--type", "mlmd.Model").err
+
+
+@pytest.mark.parametrize(
+    ("options", "upstream", "downstream"),
+    [
+        ((), True, False),
+        (("--up",), True, False),
+        (("--down",), False, True),
+        (("--up", "--down"), True, True),
+    ],
+)
+def test_lineage_goes_where_it_is_told(
+    command: Command, store: Store, options: tuple[str, ...], upstream: bool, downstream: bool
+) -> None:
+    """Upstream by default; --down goes the other way, both go both ways."""
+    found = command("lineage", "2", "--json", *options).data
+    assert (found["upstream"], found["downstream"]) == (upstream, downstream)
+    assert {each["id"] for each in found["artifacts"]} == ({1, 2} if upstream else {2})
+    assert [each["step"] for each in found["executions"]] == (["fit"] if upstream else [])
+
+
+def test_lineage_is_a_tree(command: Command, store: Store) -> None:
+    """The tree names steps and artifacts, and --max-hops ends it."""
+    out = command("lineage", "2").out.splitlines()
+    assert out[0] == "Model 2 s3://model"
+    assert "made by fit (execution 2 COMPLETE)" in out[1]
+    assert "data: Artifact 1 s3://data" in out[2]
+    assert command("lineage", "2", "--max-hops", "1").out.splitlines() == out[:2]
+
+
+def test_lineage_of_what_nobody_made_says_so(command: Command, store: Store) -> None:
+    """An artifact without a producer is shown alone, with a remark."""
+    assert command("lineage", "1") == (
+        0,
+        "Artifact 1 s3://data\n",
+        "no step is recorded that made it\n",
+    )
+
+
+@pytest.mark.parametrize("arguments", [("artifact", "show", "9"), ("lineage", "9")])
+def test_an_unknown_artifact_is_an_error(
+    command: Command, store: Store, arguments: tuple[str, ...]
+) -> None:
+    """An id that is not there is named, with the command that lists those that are."""
+    code, out, err = command(*arguments)
+    assert (code, out) == (1, "")
+    assert err.startswith("error: there is no artifact with id 9 in memory://")
+    assert err.endswith("'metastore artifact list' lists them\n")
+
+
+def test_json_fields_are_stable(command: Command, store: Store) -> None:
+    """Programs rely on these names: one may be added, none goes away."""
+    node = {"id", "type", "name", "external_id", "create_time", "update_time"}
+    node |= {"properties", "custom_properties"}
+    run = {"id", "type", "name", "pipeline", "convention", "state", "error", "start_time"}
+    run |= {"end_time", "duration_ms", "parameters"}
+    step = (run - {"pipeline", "convention"}) | {"reason", "metrics", "inputs", "outputs"}
+    assert set(command("pipeline", "list", "--json").data[0]) == node | {"runs"}
+    assert set(command("run", "list", "--json").data[0]) == run
+    shown = command("run", "show", "first", "--json").data
+    assert set(shown) == run | {"steps"}
+    assert set(shown["steps"][0]) == step
+    artifact = node | {"state", "uri"}
+    assert set(command("artifact", "list", "--json").data[0]) == artifact
+    assert set(command("artifact", "show", "1", "--json").data) == artifact | {
+        "property_kinds",
+        "custom_property_kinds",
+        "produced_by",
+        "consumed_by",
+    }
+    flavor = {"name", "state", "reason", "distribution", "version", "location", "entry_point"}
+    assert set(command("flavor", "list", "--json").data[0]) == flavor
+
+
+def test_flavors_are_listed_with_their_distribution(command: Command) -> None:
+    """``flavor list`` shows core's own flavor like any other."""
+    found = {each["name"]: each for each in command("flavor", "list", "--json").data}
+    assert found["memory"]["state"] == "ok"
+    assert found["memory"]["reason"] is None
+    assert found["memory"]["distribution"] == "metastore-core"
+    assert "memory" in command("flavor", "list").out
+
+
+def _found(name: str, distribution: str) -> FoundFlavor:
+    return FoundFlavor(name, distribution, "1.0", "module", "/somewhere")
+
+
+def test_two_claims_to_one_name_are_a_conflict() -> None:
+    """Both distributions are listed, each names the other; other flavors stay ok."""
+    states = states_of([_found("a", "one"), _found("a", "two"), _found("b", "three")])
+    assert [each.state for each in states] == ["conflict", "conflict", "ok"]
+    assert "two" in str(states[0].reason)
+    assert "one" in str(states[1].reason)
+
+
+def test_stores_are_closed(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command closes the store that it opened."""
+    store = store_with()
+    use(monkeypatch, store)
+    command("run", "list")
+    with pytest.raises(metastore.ClosedError):
+        store.artifact(1)

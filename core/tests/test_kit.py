@@ -1,0 +1,280 @@
+"""The conformance kit itself: it compares exactly, it notices, and it cannot be thinned out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from metastore.base import BaseMetadataStore, Capabilities
+from metastore.batch import Batch, Merge
+from metastore.changes import Applied, Changes
+from metastore.memory import MemoryMetadataStore, Tables
+from metastore.model import ArtifactState, EventType, NodeKind, PropertyKind, Proto
+from metastore.testing import (
+    LifecycleContract,
+    ReadingContract,
+    StoreContract,
+    compare_stores,
+    contents,
+    exact,
+    replay,
+)
+from metastore.testing._base import ContractBase, needs, prepare, put
+from metastore.testing.contract import missing_tests
+from metastore.testing.model_based import Put, PutEvent, PutType
+
+ARTIFACT, EXECUTION, CONTEXT = NodeKind.ARTIFACT, NodeKind.EXECUTION, NodeKind.CONTEXT
+
+
+def _store() -> MemoryMetadataStore:
+    return MemoryMetadataStore.open()
+
+
+# Comparing.
+
+
+@pytest.mark.parametrize(
+    "value",
+    [0, 1, True, False, 0.0, -0.0, 1.0, "1", "", {}, {"a": 1.0}, {"a": True}, Proto("t", b"")],
+    ids=repr,
+)
+def test_exact_keeps_apart(value: Any) -> None:
+    """`exact` of a value equals that of the same value only."""
+    others: list[Any] = [0, 1, True, False, 0.0, -0.0, 1.0, "1", "", {}, {"a": 1.0}, {"a": True}]
+    others.append(Proto("t", b""))
+    assert [repr(each) for each in others if exact(each) == exact(value)] == [repr(value)]
+
+
+def _filled(order: int = 1) -> MemoryMetadataStore:
+    store = _store()
+    for name in ("T", "U")[::order]:
+        batch = Batch()
+        for kind in NodeKind:
+            batch.type(kind, name, {"a": PropertyKind.INT})
+        store.write(batch)
+    batch = Batch()
+    made = batch.artifact("T", name="n", properties={"a": 1}, create_time_ms=5)
+    ran = batch.execution("U", create_time_ms=5)
+    group, above = (batch.context("T", name=name, create_time_ms=5) for name in ("g", "h"))
+    batch.event(made, ran, EventType.OUTPUT, path=["a", 0], time_ms=6)
+    batch.attribution(group, made)
+    batch.association(group, ran)
+    batch.parent(group, above)
+    store.write(batch)
+    return store
+
+
+def test_stores_with_other_ids_may_hold_the_same() -> None:
+    """Two stores whose types have other ids compare as the same."""
+    left, right = _filled(), _filled(-1)
+    assert compare_stores(left, right) == []
+    assert contents(left) == contents(right)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda batch: batch.type(ARTIFACT, "V"), "types"),
+        (
+            lambda batch: batch.type(ARTIFACT, "T", {"a": PropertyKind.INT}, external_id="x"),
+            "types",
+        ),
+        (lambda batch: batch.artifact("T", create_time_ms=5), "artifacts"),
+        (lambda batch: batch.artifact(mode=Merge(1), properties={"a": 2}), "artifacts"),
+        (lambda batch: batch.artifact(mode=Merge(1), custom_properties={"a": True}), "artifacts"),
+        (lambda batch: batch.artifact(mode=Merge(1, frozenset({"uri"})), uri="u"), "artifacts"),
+        (
+            lambda batch: batch.artifact(
+                mode=Merge(1, frozenset({"state"})), state=ArtifactState.UNKNOWN
+            ),
+            "artifacts",
+        ),
+        (lambda batch: batch.context(mode=Merge(1, frozenset({"name"})), name="x"), "contexts"),
+        (lambda batch: batch.execution(mode=Merge(1, force_update=True)), "executions"),
+        (lambda batch: batch.event(1, 1, EventType.INPUT), "events"),
+        (lambda batch: batch.attribution(2, 1), "attributions"),
+        (lambda batch: batch.association(2, 1), "associations"),
+        (lambda batch: (batch.context("T", name="i"), batch.parent(1, 1)), "parent contexts"),
+    ],
+)
+def test_any_difference_is_noticed(change: Any, word: str) -> None:
+    """Whatever differs between two stores is a difference, named by what it is."""
+    left, right = _filled(), _filled()
+    batch = Batch()
+    if word == "parent contexts":
+        batch.parent(1, put(right, CONTEXT, name="i", create_time_ms=5).id)
+        put(left, CONTEXT, name="i", create_time_ms=5)
+    else:
+        change(batch)
+    right.write(batch)
+    differences = compare_stores(left, right)
+    assert differences
+    assert all(each.startswith(word) for each in differences)
+    assert contents(left) != contents(right)
+
+
+def test_times_can_be_left_out() -> None:
+    """Without times, stores that differ in times only hold the same."""
+    left, right = _filled(), _filled()
+    batch = Batch()
+    batch.artifact(mode=Merge(1, force_update=True))
+    right.write(batch)
+    assert compare_stores(left, right)
+    assert compare_stores(left, right, times=False) == []
+
+
+# Noticing: stores that break the contract in one point each.
+
+
+class _Forgetful(Tables):
+    """Does not write the paths of events."""
+
+    def apply(self, changes: Changes) -> Applied:
+        changes.events = [event._replace(path=()) for event in changes.events]
+        return super().apply(changes)
+
+
+class _Rounding(Tables):
+    """Keeps six digits of a double, as ML Metadata does."""
+
+    def apply(self, changes: Changes) -> Applied:
+        for kind, rows in changes.inserts.items():
+            changes.inserts[kind] = [
+                row._replace(
+                    custom_properties={
+                        key: round(value, 6) if type(value) is float else value
+                        for key, value in row.custom_properties.items()
+                    }
+                )
+                for row in rows
+            ]
+        return super().apply(changes)
+
+
+class _Hasty(Tables):
+    """Gives an update the old time."""
+
+    def apply(self, changes: Changes) -> Applied:
+        for kind, rows in changes.updates.items():
+            changes.updates[kind] = [
+                row._replace(update_time_ms=self.nodes[kind][row.id].update_time_ms) for row in rows
+            ]
+        return super().apply(changes)
+
+
+@pytest.mark.parametrize(
+    ("tables", "history"),
+    [
+        (
+            _Forgetful,
+            [[Put(ARTIFACT), Put(EXECUTION), PutEvent(-1, -1, path=("k", 0))]],
+        ),
+        (_Rounding, [[Put(ARTIFACT, custom=(("z", 5e-324),))]]),
+        (_Hasty, [[Put(ARTIFACT)], [Put(ARTIFACT, how="merge", properties=(("a", 1),))]]),
+    ],
+)
+def test_a_history_shows_what_is_wrong(tables: type[Tables], history: Any) -> None:
+    """Replaying a history fails at the batch after which a wrong store differs."""
+    replay(history, _store(), _store())
+    with pytest.raises(AssertionError, match=f"after batch {len(history)} of the history"):
+        replay(history, MemoryMetadataStore(tables()), _store())
+
+
+def test_histories_read_well() -> None:
+    """An action prints as what differs from the defaults, so that a failure can be read."""
+    assert repr(Put(ARTIFACT, name="n")) == "Put(kind=<NodeKind.ARTIFACT: 1>, name='n')"
+    assert repr(PutType(CONTEXT, "T")) == "PutType(kind=<NodeKind.CONTEXT: 2>, name='T')"
+
+
+def test_a_history_says_what_errors_there_were() -> None:
+    """A store that accepts what the other refuses differs by what it said."""
+
+    class Lenient(MemoryMetadataStore):
+        def write(self, batch: Batch) -> Any:
+            batch.events.clear()
+            return super().write(batch)
+
+    with pytest.raises(AssertionError, match=r"expected \('NotFoundError'"):
+        replay([[PutEvent(0, 0)]], Lenient(), _store())
+
+
+# The classes.
+
+
+def test_no_part_hides_a_test_of_another() -> None:
+    """No two parts of the contract define a test or fixture of the same name."""
+    defined: dict[str, list[str]] = defaultdict(list)
+    for base in StoreContract.__mro__:
+        if issubclass(base, ContractBase) and base is not ContractBase:
+            for name in vars(base):
+                if not name.startswith("__"):
+                    defined[name].append(base.__name__)
+    assert {name: bases for name, bases in defined.items() if len(bases) > 1} == {}
+
+
+def test_a_test_cannot_be_lost() -> None:
+    """A class that removes or replaces a test of the contract is told so, unless it marks it."""
+
+    class Thinned(StoreContract):
+        test_paths = None  # type: ignore[assignment]
+
+        def test_bools(self) -> None:  # type: ignore[override]
+            """Not what the contract says."""
+
+        @pytest.mark.xfail
+        def test_ints(self) -> None:  # type: ignore[override]
+            """Without a reason."""
+
+        @pytest.mark.xfail(reason="the backend has no protos")
+        def test_protos(self) -> None:  # type: ignore[override]
+            """With a reason."""
+
+        def test_of_our_own(self) -> None:
+            """No test of the contract."""
+
+    assert missing_tests(Thinned) == ["test_bools", "test_ints", "test_paths"]
+    assert missing_tests(StoreContract) == []
+
+
+def test_tests_are_skipped_visibly() -> None:
+    """What a flavor declares not to have is skipped, with the name of the capability."""
+
+    class Lesser(MemoryMetadataStore):
+        CAPABILITIES = replace(MemoryMetadataStore.CAPABILITIES, given_times=False)
+
+    store = Lesser.open()
+    with pytest.raises(pytest.skip.Exception, match="given_times"):
+        needs(store, "given_times")
+    needs(store, "exact_doubles")
+    needs(store, "atomic_batch", "full")
+
+
+# The base class, by a flavor that implements no more than it must.
+
+
+class _Bare(MemoryMetadataStore):
+    """Counts and iterates as the base class does."""
+
+    CAPABILITIES = Capabilities()
+    count = BaseMetadataStore.count
+    snapshot = BaseMetadataStore.snapshot
+
+
+class TestBare(ReadingContract, LifecycleContract):
+    """Reading over what the base class brings; without `reopen`, whose tests are skipped."""
+
+    @pytest.fixture
+    def make_store(self) -> Any:
+        """A new store a call."""
+        return _Bare.open
+
+
+def test_preparing_twice_is_fine() -> None:
+    """The helper that makes types finds those that are there."""
+    store = _store()
+    prepare(store, a=PropertyKind.INT)
+    prepare(store)
+    assert put(store, ARTIFACT, properties={"a": 1}).id == 1
