@@ -219,7 +219,7 @@ def test_a_test_cannot_be_lost() -> None:
     """A class that removes or replaces a test of the contract is told so, unless it marks it."""
 
     class Thinned(StoreContract):
-        test_paths = None  # type: ignore[assignment]
+        test_paths = None
 
         def test_bools(self) -> None:  # type: ignore[override]
             """Not what the contract says."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import metastore
@@ -202,6 +204,28 @@ def test_two_claims_to_one_name_are_a_conflict() -> None:
     assert [each.state for each in states] == ["conflict", "conflict", "ok"]
     assert "two" in str(states[0].reason)
     assert "one" in str(states[1].reason)
+
+
+def test_the_demo_records_wherever_it_is_told(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The demo needs no particular flavor; of a store in memory it says that nothing is left."""
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command("demo", "--store", "memory://")
+    assert (code, err) == (0, "")
+    assert "made by generate (execution 5 CACHED)" in out
+    assert "gone" in out
+    assert (tmp_path / "metastore-demo" / "flowers.csv").is_file()
+
+
+def test_a_demo_that_cannot_begin_leaves_nothing(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the store cannot be opened, no folder is made."""
+    monkeypatch.chdir(tmp_path)
+    assert command("demo", "--store", "nowhere://").code == 1
+    assert command("demo", "--store", "runs.db").code == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_stores_are_closed(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

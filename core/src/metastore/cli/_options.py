@@ -15,6 +15,7 @@ from metastore.cli._errors import Settings, WrongUse
 from metastore.errors import InvalidError, NotFoundError
 
 if TYPE_CHECKING:
+    from metastore.base import OpenMode
     from metastore.store import Store
 
 __all__ = ["Page", "debug_option", "limit_option", "opened", "reading", "store_option"]
@@ -106,12 +107,12 @@ def reading(f: F) -> F:
 
 
 @contextmanager
-def opened(url: str | None) -> Iterator[Store]:
-    """The store, for reading only: nothing is ever created."""
+def opened(url: str | None, *, mode: OpenMode = "r") -> Iterator[Store]:
+    """The store, for reading only where nothing else is said: nothing is ever created."""
     from metastore.config._connect import connect
 
     try:
-        store = connect(url, mode="r")
+        store = connect(url, mode=mode)
     except InvalidError as error:
         raise WrongUse(str(error)) from error
     except NotFoundError as error:

@@ -31,7 +31,8 @@ def list_(store: str | None, type_: str | None, limit: int | None, as_json: bool
     """List artifacts, the newest first.
 
     JSON fields: id, type, name, state, uri, external_id, create_time, update_time, properties,
-    custom_properties.
+    custom_properties. Times are ISO 8601 in UTC, or null. An infinite double is "Infinity" or
+    "-Infinity", a struct is an object, a proto is an object with type_url and value (base64).
     """
     from metastore.cli import _fields, _json
     from metastore.cli._format import minute

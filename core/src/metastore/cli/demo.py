@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from metastore.cli._options import debug_option, store_option
+from metastore.cli._options import debug_option, opened, store_option
 
 if TYPE_CHECKING:
     from metastore.store import Store
@@ -33,16 +33,18 @@ def demo(store: str | None) -> None:
     unless you name that with --store.
     """
     from metastore.cli import _demo
-    from metastore.config._connect import DEFAULT_STORE_URL, connect
+    from metastore.config._connect import DEFAULT_STORE_URL
     from metastore.plugins._loader import load_flavor
 
-    flavor = DEFAULT_STORE_URL.partition(":")[0]
+    folder = Path(_FOLDER)
     if store is None:
+        flavor = DEFAULT_STORE_URL.partition(":")[0]
         # Before the folder is made, which would stay behind.
         load_flavor(flavor)
-    folder = Path(_FOLDER)
-    folder.mkdir(exist_ok=True)
-    with connect(store or f"{flavor}:///{_FOLDER}/metastore.db") as found:
+        folder.mkdir(exist_ok=True)
+        store = f"{flavor}:///{_FOLDER}/metastore.db"
+    with opened(store, mode="rw") as found:
+        folder.mkdir(exist_ok=True)
         runs = [_demo.record(found, folder.resolve(), epochs) for epochs in (1, 100)]
         _show(found, folder.resolve(), runs[-1])
 

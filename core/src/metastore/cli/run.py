@@ -35,7 +35,7 @@ def list_(store: str | None, pipeline: str | None, limit: int | None, as_json: b
 
     JSON fields: id, type, name, pipeline, convention (of the program that recorded it), state
     (UNKNOWN, NEW, RUNNING, COMPLETE, FAILED, CACHED or CANCELED), error, start_time, end_time,
-    duration_ms, parameters.
+    duration_ms, parameters. Times are ISO 8601 in UTC, or null where the store does not say.
     """
     with opened(store) as found:
         show_runs(found, pipeline=pipeline, limit=limit, as_json=as_json)

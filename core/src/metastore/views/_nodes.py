@@ -1,19 +1,16 @@
-"""What `Store` returns: nodes, pipelines, runs and steps that can be asked further.
-
-A view holds what was read and the backend to ask more of; it never changes.
-"""
+"""Artifacts, executions and contexts that can be asked further."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Generic, TypeVar, cast
 
 from metastore import lineage, pipelines
 from metastore.base import BaseMetadataStore
-from metastore.errors import NotFoundError, Offender
+from metastore.errors import NotFoundError
 from metastore.lineage import Lineage
 from metastore.listing import Listing
 from metastore.model import (
@@ -26,20 +23,15 @@ from metastore.model import (
     Node,
     NodeKind,
     Value,
-    time_of,
 )
-from metastore.pipelines import RunRecord, StepRecord
 from metastore.query import EventQuery, NodeQuery
 
 __all__ = [
     "ArtifactView",
     "ContextView",
     "ExecutionView",
-    "Pipeline",
     "Ports",
-    "Run",
-    "Step",
-    "Steps",
+    "ports_of",
     "trace",
     "views_of",
 ]
@@ -162,7 +154,7 @@ class ExecutionView(_NodeView[Execution]):
 
     @cached_property
     def _ports(self) -> tuple[Ports, Ports]:
-        return _ports_of(self._backend, self.id)
+        return ports_of(self._backend, self.id)
 
     @property
     def inputs(self) -> Ports:
@@ -248,7 +240,8 @@ class Ports(Mapping[str, ArtifactView]):
         return f"{{{', '.join(f'{key!r}: {list(found)}' for key, found in self._ports.items())}}}"
 
 
-def _ports_of(backend: BaseMetadataStore, execution: int) -> tuple[Ports, Ports]:
+def ports_of(backend: BaseMetadataStore, execution: int) -> tuple[Ports, Ports]:
+    """The inputs and the outputs of an execution, in two reads."""
     events = backend.read_events(EventQuery(execution_ids=[execution]))
     ids = sorted({event.artifact_id for event in events})
     nodes = {
@@ -288,245 +281,6 @@ def _keys(event: Event) -> list[tuple[str, int]]:
     return keys or [("", 0)]
 
 
-class Step:
-    """A step of a run."""
-
-    def __init__(self, backend: BaseMetadataStore, record: StepRecord) -> None:
-        self._backend = backend
-        self.record = record
-        """The plain record."""
-
-    def __repr__(self) -> str:
-        return f"<Step {self.name!r} {self.state.name}>"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Step) and other.record == self.record
-
-    def __hash__(self) -> int:
-        return hash(self.record.execution)
-
-    @property
-    def id(self) -> int:
-        """The id of its execution."""
-        return self.record.execution.id
-
-    @property
-    def name(self) -> str:
-        """What it is called in its run."""
-        return self.record.name
-
-    @property
-    def state(self) -> ExecutionState:
-        """How far it came."""
-        return self.record.state
-
-    @property
-    def reason(self) -> str | None:
-        """Why the state is not what the execution itself says."""
-        return self.record.reason
-
-    @property
-    def error(self) -> str | None:
-        """Why it failed, where that was recorded."""
-        return self.record.error
-
-    @property
-    def parameters(self) -> Mapping[str, Value]:
-        """What it was told."""
-        return self.record.parameters or {}
-
-    @property
-    def metrics(self) -> Mapping[str, float]:
-        """Numbers that it found out."""
-        return self.record.metrics or {}
-
-    @property
-    def start_time(self) -> datetime | None:
-        """When it began (UTC); None where the store does not say."""
-        return _time(self.record.started_ms)
-
-    @property
-    def end_time(self) -> datetime | None:
-        """When it ended (UTC); None while it has not, or where the store does not say."""
-        return _time(self.record.finished_ms)
-
-    @property
-    def duration(self) -> timedelta | None:
-        """From start to end."""
-        return _duration(self.record)
-
-    @property
-    def execution(self) -> ExecutionView:
-        """The execution behind it."""
-        return ExecutionView(self._backend, self.record.execution)
-
-    @cached_property
-    def _ports(self) -> tuple[Ports, Ports]:
-        return _ports_of(self._backend, self.id)
-
-    @property
-    def inputs(self) -> Ports:
-        """What it read, by key."""
-        return self._ports[0]
-
-    @property
-    def outputs(self) -> Ports:
-        """What it wrote, by key."""
-        return self._ports[1]
-
-
-class Steps(Sequence[Step]):
-    """The steps of a run, in the order in which they began; by position or by name."""
-
-    def __init__(self, steps: Sequence[Step]) -> None:
-        self._steps = tuple(steps)
-
-    def __len__(self) -> int:
-        return len(self._steps)
-
-    def __getitem__(self, which: Any) -> Any:
-        """By position; or, by name, the last try of the step that is called so."""
-        if not isinstance(which, str):
-            return self._steps[which]
-        for step in reversed(self._steps):
-            if step.name == which:
-                return step
-        known = ", ".join(dict.fromkeys(repr(step.name) for step in self._steps)) or "none"
-        raise NotFoundError(
-            f"the run has no step {which!r}",
-            hint=f"its steps: {known}",
-            offender=Offender("step", name=which),
-        )
-
-    def __repr__(self) -> str:
-        return repr(list(self._steps))
-
-
-class Run:
-    """A run of a pipeline."""
-
-    def __init__(self, backend: BaseMetadataStore, record: RunRecord) -> None:
-        self._backend = backend
-        self.record = record
-        """The plain record."""
-
-    def __repr__(self) -> str:
-        return f"<Run {self.id} {self.name!r} {self.state.name}>"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Run) and other.record == self.record
-
-    def __hash__(self) -> int:
-        return hash(self.record.context)
-
-    @property
-    def id(self) -> int:
-        """The id of its context."""
-        return self.record.context.id
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self.record.name
-
-    @property
-    def pipeline(self) -> str | None:
-        """The name of its pipeline, where the store says."""
-        return self.record.pipeline
-
-    @property
-    def convention(self) -> str:
-        """Whose convention it follows: ``"metastore"``, ``"tfx"`` ..."""
-        return self.record.convention
-
-    @property
-    def state(self) -> ExecutionState:
-        """How far it came."""
-        return self.record.state
-
-    @property
-    def error(self) -> str | None:
-        """Why it failed, where that was recorded."""
-        return self.record.error
-
-    @property
-    def parameters(self) -> Mapping[str, Value]:
-        """What it was told."""
-        return self.record.parameters or {}
-
-    @property
-    def start_time(self) -> datetime | None:
-        """When it began (UTC); None where the store does not say."""
-        return _time(self.record.started_ms)
-
-    @property
-    def end_time(self) -> datetime | None:
-        """When it ended (UTC); None while it has not, or where the store does not say."""
-        return _time(self.record.finished_ms)
-
-    @property
-    def duration(self) -> timedelta | None:
-        """From start to end."""
-        return _duration(self.record)
-
-    @property
-    def context(self) -> ContextView:
-        """The context behind it."""
-        return ContextView(self._backend, self.record.context)
-
-    @cached_property
-    def steps(self) -> Steps:
-        """Its steps, read once."""
-        found = pipelines.steps_of(self._backend, self.record.context)
-        return Steps([Step(self._backend, each) for each in found])
-
-
-class Pipeline:
-    """A pipeline: all runs of one name."""
-
-    def __init__(self, backend: BaseMetadataStore, context: Context) -> None:
-        self._backend = backend
-        self._context = context
-
-    def __repr__(self) -> str:
-        return f"<Pipeline {self.id} {self.name!r}>"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Pipeline) and other._context == self._context
-
-    def __hash__(self) -> int:
-        return hash(self._context)
-
-    @property
-    def id(self) -> int:
-        """The id of its context."""
-        return self._context.id
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self._context.name or ""
-
-    @property
-    def context(self) -> ContextView:
-        """The context behind it."""
-        return ContextView(self._backend, self._context)
-
-    @property
-    def runs(self) -> Listing[Run]:
-        """Its runs, the oldest first."""
-        return runs_listing(self._backend, pipelines.runs_of(self._backend, self._context))
-
-
-def runs_listing(backend: BaseMetadataStore, query: NodeQuery) -> Listing[Run]:
-    """Runs, a page at a time."""
-    return Listing(
-        backend,
-        query,
-        lambda nodes: [Run(backend, each) for each in pipelines.describe_runs(backend, nodes)],
-    )
-
-
 def views_of(backend: BaseMetadataStore, kind: NodeKind) -> Any:
     """A function from nodes of a kind to their views."""
     view = {
@@ -542,13 +296,3 @@ def trace(backend: BaseMetadataStore, artifacts: Sequence[int], **options: Any) 
     found = lineage.walk(backend, artifacts, **options)
     names = pipelines.step_names(backend, list(found.executions.values()))
     return replace(found, steps=names)
-
-
-def _time(milliseconds: int | None) -> datetime | None:
-    return None if milliseconds is None else time_of(milliseconds)
-
-
-def _duration(record: StepRecord | RunRecord) -> timedelta | None:
-    if record.started_ms is None or record.finished_ms is None:
-        return None
-    return timedelta(milliseconds=record.finished_ms - record.started_ms)

@@ -1,0 +1,229 @@
+"""Pipelines, runs and steps that can be asked further."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Generic, TypeVar, overload
+
+from metastore import pipelines
+from metastore.base import BaseMetadataStore
+from metastore.errors import NotFoundError, Offender
+from metastore.listing import Listing
+from metastore.model import Context, ExecutionState, Value, time_of
+from metastore.pipelines import RunRecord, StepRecord
+from metastore.query import NodeQuery
+from metastore.views._nodes import ContextView, ExecutionView, Ports, ports_of
+
+__all__ = ["Pipeline", "Run", "Step", "Steps", "runs_listing"]
+
+R = TypeVar("R", RunRecord, StepRecord)
+
+
+class _RecordView(Generic[R]):
+    """What runs and steps have in common."""
+
+    def __init__(self, backend: BaseMetadataStore, record: R) -> None:
+        self._backend = backend
+        self.record: R = record
+        """The plain record."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other.record == self.record
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.record.name, self.record.started_ms))
+
+    @property
+    def name(self) -> str:
+        """What it is called: a run in its store, a step in its run."""
+        return self.record.name
+
+    @property
+    def state(self) -> ExecutionState:
+        """How far it came."""
+        return self.record.state
+
+    @property
+    def error(self) -> str | None:
+        """Why it failed, where that was recorded."""
+        return self.record.error
+
+    @property
+    def parameters(self) -> Mapping[str, Value]:
+        """What it was told."""
+        return self.record.parameters or {}
+
+    @property
+    def start_time(self) -> datetime | None:
+        """When it began (UTC); None where the store does not say."""
+        return _time(self.record.started_ms)
+
+    @property
+    def end_time(self) -> datetime | None:
+        """When it ended (UTC); None while it has not, or where the store does not say."""
+        return _time(self.record.finished_ms)
+
+    @property
+    def duration(self) -> timedelta | None:
+        """From start to end."""
+        started, finished = self.record.started_ms, self.record.finished_ms
+        if started is None or finished is None:
+            return None
+        return timedelta(milliseconds=finished - started)
+
+
+class Step(_RecordView[StepRecord]):
+    """A step of a run."""
+
+    def __repr__(self) -> str:
+        return f"<Step {self.name!r} {self.state.name}>"
+
+    @property
+    def id(self) -> int:
+        """The id of its execution."""
+        return self.record.execution.id
+
+    @property
+    def reason(self) -> str | None:
+        """Why the state is not what the execution itself says."""
+        return self.record.reason
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Numbers that it found out."""
+        return self.record.metrics or {}
+
+    @property
+    def execution(self) -> ExecutionView:
+        """The execution behind it."""
+        return ExecutionView(self._backend, self.record.execution)
+
+    @cached_property
+    def _ports(self) -> tuple[Ports, Ports]:
+        return ports_of(self._backend, self.id)
+
+    @property
+    def inputs(self) -> Ports:
+        """What it read, by key."""
+        return self._ports[0]
+
+    @property
+    def outputs(self) -> Ports:
+        """What it wrote, by key."""
+        return self._ports[1]
+
+
+class Steps(Sequence[Step]):
+    """The steps of a run, in the order in which they began; by position or by name."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self._steps = tuple(steps)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    @overload
+    def __getitem__(self, which: int | str) -> Step: ...
+    @overload
+    def __getitem__(self, which: slice) -> Sequence[Step]: ...
+    def __getitem__(self, which: int | str | slice) -> Step | Sequence[Step]:
+        """By position; or, by name, the last try of the step that is called so."""
+        if not isinstance(which, str):
+            return self._steps[which]
+        for step in reversed(self._steps):
+            if step.name == which:
+                return step
+        known = ", ".join(dict.fromkeys(repr(step.name) for step in self._steps)) or "none"
+        raise NotFoundError(
+            f"the run has no step {which!r}",
+            hint=f"its steps: {known}",
+            offender=Offender("step", name=which),
+        )
+
+    def __repr__(self) -> str:
+        return repr(list(self._steps))
+
+
+class Run(_RecordView[RunRecord]):
+    """A run of a pipeline."""
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id} {self.name!r} {self.state.name}>"
+
+    @property
+    def id(self) -> int:
+        """The id of its context."""
+        return self.record.context.id
+
+    @property
+    def pipeline(self) -> str | None:
+        """The name of its pipeline, where the store says."""
+        return self.record.pipeline
+
+    @property
+    def convention(self) -> str:
+        """Whose convention it follows: ``"metastore"``, ``"tfx"`` ..."""
+        return self.record.convention
+
+    @property
+    def context(self) -> ContextView:
+        """The context behind it."""
+        return ContextView(self._backend, self.record.context)
+
+    @cached_property
+    def steps(self) -> Steps:
+        """Its steps, read once."""
+        found = pipelines.steps_of(self._backend, self.record.context)
+        return Steps([Step(self._backend, each) for each in found])
+
+
+class Pipeline:
+    """A pipeline: all runs of one name."""
+
+    def __init__(self, backend: BaseMetadataStore, context: Context) -> None:
+        self._backend = backend
+        self._context = context
+
+    def __repr__(self) -> str:
+        return f"<Pipeline {self.id} {self.name!r}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Pipeline) and other._context == self._context
+
+    def __hash__(self) -> int:
+        return hash(self._context)
+
+    @property
+    def id(self) -> int:
+        """The id of its context."""
+        return self._context.id
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._context.name or ""
+
+    @property
+    def context(self) -> ContextView:
+        """The context behind it."""
+        return ContextView(self._backend, self._context)
+
+    @property
+    def runs(self) -> Listing[Run]:
+        """Its runs, the oldest first."""
+        return runs_listing(self._backend, pipelines.runs_of(self._backend, self._context))
+
+
+def runs_listing(backend: BaseMetadataStore, query: NodeQuery) -> Listing[Run]:
+    """Runs, a page at a time."""
+    return Listing(
+        backend,
+        query,
+        lambda nodes: [Run(backend, each) for each in pipelines.describe_runs(backend, nodes)],
+    )
+
+
+def _time(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else time_of(milliseconds)

@@ -1,0 +1,293 @@
+"""How many statements the common calls take: a number, whatever there is to write or to read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metastore import (
+    Batch,
+    EventQuery,
+    EventType,
+    LinkKind,
+    LinkQuery,
+    Merge,
+    NodeKind,
+    NodeQuery,
+    PropertyKind,
+    Reuse,
+    Store,
+)
+from metastore.query import TypeQuery
+from metastore.sql import Session
+
+from .helpers import ARTIFACT, CONTEXT, EXECUTION, connect, sample, write_run_like
+
+
+class Counted:
+    """What was sent to the database inside a `counting` block."""
+
+    def __init__(self) -> None:
+        self.statements: list[str] = []
+        """Queries and statements; an executemany, of any number of rows, is one."""
+        self.brackets: list[str] = []
+        """BEGIN, BEGIN IMMEDIATE, COMMIT and ROLLBACK."""
+
+    @property
+    def writes(self) -> int:
+        """The number of transactions that may write."""
+        return self.brackets.count("BEGIN IMMEDIATE")
+
+
+@pytest.fixture
+def counting(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
+    """A function that counts inside a with block."""
+    active: list[Counted] = []
+
+    def note(text: str) -> None:
+        for counted in active:
+            counted.statements.append(text)
+
+    def watch(name: str) -> None:
+        original = getattr(Session, name)
+
+        def watched(self: Session, statement: Any, *arguments: Any, **values: Any) -> Any:
+            note(statement if isinstance(statement, str) else statement.text)
+            return original(self, statement, *arguments, **values)
+
+        monkeypatch.setattr(Session, name, watched)
+
+    for name in ("rows", "execute", "many"):
+        watch(name)
+
+    # BEGIN and COMMIT go past the session: SQLite itself says which it got.
+    from metastore_flavor_sqlite._database import SQLiteDatabase
+
+    connect_ = SQLiteDatabase._connect
+
+    def watched_connect(self: SQLiteDatabase) -> Any:
+        connection = connect_(self)
+
+        def trace(text: str) -> None:
+            if text.split(maxsplit=1)[0] in ("BEGIN", "COMMIT", "ROLLBACK"):
+                for counted in active:
+                    counted.brackets.append(text)
+
+        connection.set_trace_callback(trace)
+        return connection
+
+    monkeypatch.setattr(SQLiteDatabase, "_connect", watched_connect)
+
+    @contextmanager
+    def count() -> Iterator[Counted]:
+        counted = Counted()
+        active.append(counted)
+        try:
+            yield counted
+        finally:
+            active.remove(counted)
+
+    return count
+
+
+@pytest.fixture
+def store(tmp_path: Path, counting: Any) -> Iterator[Store]:
+    """An empty store in a file, all its statements counted."""
+    with connect(tmp_path / "store.db") as store:
+        yield store
+
+
+def _inputs_and_outputs(store: Store, count: int) -> None:
+    """A batch with one execution that reads and writes so many artifacts, all of it linked."""
+    write_run_like(store, outputs=count)
+
+
+def _plain_artifacts(store: Store, count: int) -> None:
+    store.write(sample(count=count))
+
+
+def _reused(store: Store, count: int) -> None:
+    batch = Batch()
+    batch.type(ARTIFACT, "T", {"n": PropertyKind.INT})
+    for number in range(count):
+        batch.artifact("T", uri=f"/data/{number}", mode=Reuse("uri"))
+    store.write(batch)
+
+
+def _updates(store: Store, count: int) -> None:
+    batch = Batch()
+    for id in range(1, count + 1):
+        batch.artifact(custom_properties={"k": id + count / 7}, mode=Merge(id))
+    store.write(batch)
+
+
+def _parents(store: Store, count: int) -> None:
+    batch = Batch()
+    batch.type(CONTEXT, "T", {"n": PropertyKind.INT})
+    refs = [batch.context("T", name=f"{count} {number}") for number in range(count + 1)]
+    for child, parent in pairwise(refs):
+        batch.parent(child, parent)
+    store.write(batch)
+
+
+@pytest.mark.parametrize(
+    ("write", "most"),
+    [
+        # whether the types are still known, what is asked, the last ids, then each table once
+        (_inputs_and_outputs, 11),
+        (_plain_artifacts, 4),
+        (_reused, 2),
+        (_updates, 6),
+        (_parents, 5),
+    ],
+)
+def test_a_batch_of_any_size_takes_the_same_statements(
+    write: Callable[[Store, int], None], most: int, store: Store, counting: Any
+) -> None:
+    """1, 10 and 1,000 rows take the same statements, a handful, in one transaction."""
+    # The first use of the types is not what is counted.
+    write_run_like(store, outputs=1_100)
+    write(store, 2)
+    texts = []
+    for size in (1, 10, 1_000):
+        with counting() as counted:
+            write(store, size)
+        texts.append(counted.statements)
+        assert counted.writes == 1
+        assert counted.brackets[-2:] == ["BEGIN IMMEDIATE", "COMMIT"]
+        assert len(counted.statements) <= most
+    assert texts[0] == texts[1] == texts[2]
+
+
+def test_the_first_use_of_a_type_takes_a_few_more(store: Store, counting: Any) -> None:
+    """A type that is new takes at most six statements more than one that is known."""
+    with counting() as first:
+        store.write(sample(count=10))
+    with counting() as second:
+        store.write(sample(count=10))
+    assert len(second.statements) < len(first.statements) <= len(second.statements) + 6
+
+
+@pytest.mark.parametrize("kind", NodeKind, ids=lambda kind: kind.label)
+@pytest.mark.parametrize("limit", [1, 100, 1_000])
+def test_a_page_of_nodes_is_two_statements(
+    kind: NodeKind, limit: int, store: Store, counting: Any
+) -> None:
+    """A page of nodes with their properties is two statements, between one BEGIN and one COMMIT."""
+    store.write(sample(kind, count=1_200))
+    with counting() as counted:
+        page = store.backend.read_nodes(NodeQuery(kind, type_names=["T"], limit=limit))
+    assert len(page) == limit
+    assert all(node.properties for node in page)
+    assert len(counted.statements) == 2
+    assert counted.brackets == ["BEGIN", "COMMIT"]
+
+
+@pytest.mark.parametrize(
+    ("read", "statements"),
+    [
+        (lambda store: store.read_events(EventQuery(execution_ids=[1])), 2),
+        (lambda store: store.read_events(EventQuery()), 2),
+        (lambda store: store.read_links(LinkQuery(LinkKind.ATTRIBUTION)), 1),
+        (lambda store: store.read_types(TypeQuery(ARTIFACT)), 3),
+        (lambda store: [store.count(NodeQuery(ARTIFACT))], 1),
+        (lambda store: store.read_nodes(NodeQuery(ARTIFACT, context_ids=[1])), 2),
+        (lambda store: store.read_nodes(NodeQuery(ARTIFACT, names=["none"])) or [1], 1),
+    ],
+    ids=["events of one", "all events", "links", "types", "count", "members", "nothing found"],
+)
+def test_other_reads(read: Any, statements: int, store: Store, counting: Any) -> None:
+    """Events with their paths are two statements, types three, links and counts one."""
+    write_run_like(store, outputs=500)
+    with counting() as counted:
+        found = read(store.backend)
+    assert found
+    assert len(counted.statements) == statements
+    assert counted.brackets == ["BEGIN", "COMMIT"]
+
+
+@pytest.mark.parametrize("outputs", [0, 1, 50])
+def test_a_recorded_step_is_two_writes(outputs: int, store: Store, counting: Any) -> None:
+    """A step is written twice, when it starts and when it ends, whatever it recorded."""
+    known = [each.id for each in write_run_like(store, outputs=outputs).artifacts]
+    run = store.run("pipeline").start()
+    with counting() as counted, run.step("step", parameters={"a": 1, "b": "two"}) as step:
+        assert counted.writes == 1
+        step.input("known", known)
+        for number in range(outputs):
+            step.output(
+                f"out {number}",
+                type="Model",
+                uri=f"/model/{number}",
+                properties={"score": 0.5},
+                custom_properties={"by": "us"},
+            )
+            step.metric(f"metric {number}", number)
+        assert counted.writes == 1
+    assert counted.writes == 2
+    with counting() as counted:
+        run.finish()
+    assert counted.writes == 1
+
+
+def test_a_page_of_runs_does_not_ask_run_by_run(store: Store, counting: Any) -> None:
+    """A page of runs takes the same statements for 2 runs as for 60, in each convention."""
+    for number in range(60):
+        with store.run(f"pipeline {number % 3}") as run, run.step("step"):
+            pass
+    assert _statements(counting, lambda: list(store.runs(limit=2))) == _statements(
+        counting, lambda: list(store.runs(limit=60))
+    )
+    assert _statements(counting, lambda: list(store.runs(limit=60))) <= 6
+
+
+def _statements(counting: Any, read: Callable[[], Any]) -> int:
+    with counting() as counted:
+        assert read()
+    return len(counted.statements)
+
+
+def test_a_page_of_runs_of_tfx_does_not_ask_run_by_run(store: Store, counting: Any) -> None:
+    """The same of runs that have no state of their own: it follows from their steps, in bulk."""
+    batch = Batch()
+    for name in ("pipeline", "pipeline_run", "node"):
+        batch.type(CONTEXT, name)
+    batch.type(EXECUTION, "T")
+    batch.type(ARTIFACT, "T")
+    pipeline = batch.context("pipeline", name="p")
+    node = batch.context("node", name="p.trainer")
+    for number in range(60):
+        run = batch.context("pipeline_run", name=f"run {number}")
+        execution = batch.execution("T", state=3)  # type: ignore[arg-type]  # COMPLETE
+        artifact = batch.artifact("T")
+        batch.event(artifact, execution, EventType.OUTPUT)
+        for context in (pipeline, run, node):
+            batch.association(context, execution)
+    store.write(batch)
+    few = _statements(counting, lambda: list(store.runs(limit=2)))
+    assert few == _statements(counting, lambda: list(store.runs(limit=60)))
+    assert few <= 16
+
+
+def test_lineage_asks_by_whole_frontiers(store: Store, counting: Any) -> None:
+    """A lineage of one hop takes the same statements whether it meets 2 artifacts or 200."""
+    counts = []
+    for outputs in (2, 200):
+        batch = Batch()
+        batch.type(EXECUTION, "T")
+        batch.type(ARTIFACT, "T")
+        source, execution = batch.artifact("T"), batch.execution("T")
+        batch.event(source, execution, EventType.INPUT)
+        for _ in range(outputs):
+            batch.event(batch.artifact("T"), execution, EventType.OUTPUT)
+        first = store.artifact(store.write(batch)[source].id)
+        with counting() as counted:
+            found = first.lineage(upstream=False, downstream=True)
+        assert len(found.artifacts) == 1 + outputs
+        counts.append(len(counted.statements))
+    assert counts[0] == counts[1] <= 16
