@@ -14,7 +14,7 @@ from metastore.errors import Offender
 from metastore.model import ExecutionState, NodeKind
 from metastore.recording._given import DeclaredTypes, check_name, parameters_of, use_type
 from metastore.recording._recorder import Recorder, ending, whereabouts
-from metastore.recording._step import StepRecorder
+from metastore.recording._step import RunScope, StepRecorder
 
 __all__ = ["RunRecorder"]
 
@@ -63,7 +63,9 @@ class RunRecorder(Recorder):
             The type of its execution; the step's name by default.
         """
         self._check_running()
-        return StepRecorder(self, name, type=type, parameters=parameters)
+        contexts = (self._id, self._pipeline_id)
+        scope = RunScope(self._backend, self._types, contexts, self._read)
+        return StepRecorder(scope, name, type=type, parameters=parameters)
 
     def _begin(self) -> None:
         batch = Batch()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from metastore import layout
+from metastore.base import BaseMetadataStore
 from metastore.batch import INSERT, Batch, Merge, NodeRef, Ref, Reuse
 from metastore.errors import InvalidError, Offender
 from metastore.model import ArtifactState, EventType, ExecutionState, NodeKind, PropertyKind, Value
 from metastore.query import NodeQuery
 from metastore.recording._given import (
     ArtifactLike,
+    DeclaredTypes,
     HasId,
     check_name,
     id_of,
@@ -23,12 +25,20 @@ from metastore.recording._given import (
 from metastore.recording._recorder import Recorder, ending, whereabouts
 from metastore.values import kind_of
 
-if TYPE_CHECKING:
-    from metastore.recording._run import RunRecorder
-
-__all__ = ["RecordedArtifact", "StepRecorder"]
+__all__ = ["RecordedArtifact", "RunScope", "StepRecorder"]
 
 _NONE: Mapping[str, Any] = {}
+
+
+class RunScope(NamedTuple):
+    """What a step must know of the run that it belongs to."""
+
+    backend: BaseMetadataStore
+    types: DeclaredTypes
+    contexts: tuple[int, int]
+    """Ids of the run and of its pipeline."""
+    read: Callable[[int], Any]
+    """From the id of an artifact to what the store returns for it."""
 
 
 class RecordedArtifact:
@@ -93,7 +103,7 @@ class StepRecorder(Recorder):
 
     def __init__(
         self,
-        run: RunRecorder,
+        scope: RunScope,
         name: str,
         *,
         type: str | None = None,
@@ -102,11 +112,11 @@ class StepRecorder(Recorder):
         self._offender = Offender("step", name=name)
         check_name(name, "step", Offender("step"))
         super().__init__(name)
-        self.run = run
         self.type = name if type is None else type
         check_name(self.type, "type of the step", self._offender)
-        self._backend = run._backend
-        self._types = run._types
+        self._scope = scope
+        self._backend = scope.backend
+        self._types = scope.types
         self._parameters = parameters_of(parameters, self._offender)
         self._metrics: dict[str, float] = {}
         self._uses: list[_Use] = []
@@ -203,7 +213,9 @@ class StepRecorder(Recorder):
             property: property_value(value, property, offender)
             for property, value in custom_properties.items()
         }
-        use.recorded = RecordedArtifact(type, use.uri, name, self.run._read, f"step {self.name!r}")
+        use.recorded = RecordedArtifact(
+            type, use.uri, name, self._scope.read, f"step {self.name!r}"
+        )
         use.recorded._id = use.id
         self._uses.append(use)
         return use.recorded
@@ -281,12 +293,9 @@ class StepRecorder(Recorder):
             properties={layout.STEP: self.name, **whereabouts()},
             custom_properties=self._parameters,
         )
-        for context in self._contexts():
+        for context in self._scope.contexts:
             batch.association(context, execution)
         self._id = self._backend.write(batch)[execution].id
-
-    def _contexts(self) -> tuple[int, int]:
-        return self.run._id, self.run._pipeline_id
 
     def _end(self, state: ExecutionState, error: str | None) -> None:
         self._check_running()
@@ -353,7 +362,7 @@ class StepRecorder(Recorder):
                 seen.add((node, use.is_input))
                 kind = EventType.INPUT if use.is_input else EventType.OUTPUT
                 batch.event(node, self._id, kind, path=(use.key, use.index))
-            for context in self._contexts():
+            for context in self._scope.contexts:
                 batch.attribution(context, node)
 
     def _give_up(self, error: str) -> None:
