@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 from metastore.base import BaseMetadataStore
-from metastore.model import Artifact, Event, Execution, NodeKind
+from metastore.model import Artifact, Event, Execution, ExecutionState, NodeKind
 from metastore.query import EventQuery, NodeQuery
 
-__all__ = ["Lineage", "walk"]
+__all__ = ["Lineage", "StepLabel", "walk"]
 
 _BATCH = 5000
 """Ids asked for at once: a frontier may be the whole store."""
+
+
+class StepLabel(NamedTuple):
+    """What an execution is in its run: the convention may know better than the execution."""
+
+    name: str
+    state: ExecutionState
 
 
 @dataclass(frozen=True)
@@ -32,8 +39,8 @@ class Lineage:
     executions: Mapping[int, Execution]
     events: tuple[Event, ...]
     """Each event once, by id."""
-    steps: Mapping[int, str]
-    """What executions are called in their runs, where that is known."""
+    steps: Mapping[int, StepLabel]
+    """What executions are in their runs, where that is known."""
 
     def __str__(self) -> str:
         return "\n".join(self.tree())
@@ -84,9 +91,10 @@ class Lineage:
         execution = self.executions.get(id)
         if execution is None:
             return f"execution {id} (missing)"
-        called = self.steps.get(id) or execution.name or execution.type.rpartition(".")[2]
-        state = "" if execution.state is None else f" {execution.state.name}"
-        return f"{called} (execution {id}{state})"
+        step = self.steps.get(id)
+        called = step.name if step else execution.name or execution.type.rpartition(".")[2]
+        state = step.state if step else execution.state
+        return f"{called} (execution {id}{f' {state.name}' if state else ''})"
 
 
 def _children(

@@ -35,6 +35,14 @@ class Listing(Sequence[T_co]):
         self._query = query
         self._wrap = wrap
 
+    def newest_first(self, limit: int | None = None) -> Listing[T_co]:
+        """The same list from its end; of it the first `limit` items.
+
+        For lists without a limit of their own, as of pipelines and runs.
+        """
+        query = replace(self._query, descending=not self._query.descending, limit=limit)
+        return Listing(self._backend, query, self._wrap)
+
     def __iter__(self) -> Iterator[T_co]:
         return self._from(self._query)
 

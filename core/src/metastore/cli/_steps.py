@@ -49,11 +49,13 @@ def whereabouts(backend: BaseMetadataStore, artifact: int, *, outputs: bool) -> 
         "list[Execution]", backend.read_nodes(NodeQuery(NodeKind.EXECUTION, ids=list(ids)))
     )
     by_id = {each.id: each for each in found}
-    names = pipelines.step_names(backend, found)
+    steps = pipelines.describe_steps(backend, found)
     runs = _runs(backend, by_id)
     # A damaged store may name an execution that is gone.
     return [
-        StepOfRun(by_id[id], names.get(id), next(iter(runs[id]), None)) for id in ids if id in by_id
+        StepOfRun(by_id[id], steps[id].name if id in steps else None, next(iter(runs[id]), None))
+        for id in ids
+        if id in by_id
     ]
 
 

@@ -32,8 +32,8 @@ def lineage(
     """Show what an artifact was made from; ARTIFACT is its id.
 
     JSON fields: artifact (the id), upstream, downstream; artifacts: id, type, name, uri;
-    executions: id, type, name, state, step; events between them: artifact, execution, type, path
-    (keys and indexes), time.
+    executions: id, type, name, state, step (its name in its run), step_state (what its run makes
+    of the state); events between them: artifact, execution, type, path (keys and indexes), time.
     """
     from metastore.cli import _json
     from metastore.cli._output import lines, remark
@@ -70,7 +70,8 @@ def _graph(walked: Lineage) -> dict[str, Any]:
             {
                 **_fields.short(each),
                 "state": None if each.state is None else each.state.name,
-                "step": walked.steps.get(id),
+                "step": walked.steps[id].name if id in walked.steps else None,
+                "step_state": walked.steps[id].state.name if id in walked.steps else None,
             }
             for id, each in sorted(walked.executions.items())
         ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -106,13 +105,8 @@ def show_runs(
 def _runs(store: Store, pipeline: str | None, limit: int | None) -> Listing[Run]:
     if pipeline is None:
         return store.runs(newest_first=True, limit=limit)
-    from metastore.pipelines import runs_of
-    from metastore.views import runs_listing
-
     with hinted("'metastore pipeline list' lists them"):
-        context = store.pipeline(pipeline).context.node
-    query = runs_of(store.backend, context)
-    return runs_listing(store.backend, replace(query, descending=True, limit=limit))
+        return store.pipeline(pipeline).runs.newest_first(limit)
 
 
 def _find(store: Store, which: str) -> Run:

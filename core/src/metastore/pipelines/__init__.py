@@ -24,10 +24,10 @@ __all__ = [
     "StepRecord",
     "convention_of",
     "describe_runs",
+    "describe_steps",
     "pipelines_query",
     "runs_of",
     "runs_query",
-    "step_names",
     "steps_of",
 ]
 
@@ -79,12 +79,14 @@ def steps_of(backend: BaseMetadataStore, run: Context) -> list[StepRecord]:
     return [] if convention is None else convention.steps(backend, run)
 
 
-def step_names(backend: BaseMetadataStore, executions: Iterable[Execution]) -> dict[int, str]:
-    """What executions are called as steps, by id; those that are no steps are left out."""
-    names: dict[int, str] = {}
+def describe_steps(
+    backend: BaseMetadataStore, executions: Iterable[Execution]
+) -> dict[int, StepRecord]:
+    """What executions are as steps, by id; those that are no steps are left out."""
+    steps: dict[int, StepRecord] = {}
     left = list(executions)
     for convention in CONVENTIONS:
         if left:
-            names |= convention.step_names(backend, left)
-            left = [each for each in left if each.id not in names]
-    return names
+            steps |= convention.describe_steps(backend, left)
+            left = [each for each in left if each.id not in steps]
+    return steps

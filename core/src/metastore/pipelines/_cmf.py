@@ -70,12 +70,12 @@ class CMF(Convention):
             for id, executions in steps.items()
         }
 
-    def step_names(
+    def describe_steps(
         self, backend: BaseMetadataStore, executions: Sequence[Execution]
-    ) -> dict[int, str]:
-        """By the execution's name, else its type's."""
+    ) -> dict[int, StepRecord]:
+        """Those that have the properties of CMF's executions."""
         return {
-            each.id: each.name or each.type
+            each.id: _step(each)
             for each in executions
             if "Pipeline_Type" in each.properties and "Context_Type" in each.properties
         }

@@ -38,10 +38,10 @@ class Convention(ABC):
         """The steps of a run, by id."""
 
     @abstractmethod
-    def step_names(
+    def describe_steps(
         self, backend: BaseMetadataStore, executions: Sequence[Execution]
-    ) -> dict[int, str]:
-        """What those of the executions that are steps of this convention are called."""
+    ) -> dict[int, StepRecord]:
+        """Those of the executions that are steps of this convention, by id."""
 
 
 def executions_of_contexts(

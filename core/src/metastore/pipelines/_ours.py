@@ -87,12 +87,12 @@ class Ours(Convention):
             finished_ms=_finished(properties, state, execution.update_time_ms),
         )
 
-    def step_names(
+    def describe_steps(
         self, backend: BaseMetadataStore, executions: Sequence[Execution]
-    ) -> dict[int, str]:
-        """By a property of their own."""
-        names = ((each.id, _text(each.properties, layout.STEP)) for each in executions)
-        return {id: name for id, name in names if name}
+    ) -> dict[int, StepRecord]:
+        """Those that have a property of ours."""
+        mine = (each for each in executions if _text(each.properties, layout.STEP))
+        return {each.id: self._step(each) for each in mine}
 
 
 def _text(properties: Mapping[str, Value], key: str) -> str | None:

@@ -9,6 +9,7 @@ pipeline is orchestrated: contexts `pipeline`, `pipeline_run` and `node`
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 
 from metastore.base import BaseMetadataStore
@@ -54,11 +55,22 @@ class _TFX(Convention):
     ) -> dict[int, list[StepRecord]]:
         found = executions_of_contexts(backend, runs)
         every = {each.id: each for executions in found.values() for each in executions}
-        names = self.step_names(backend, list(every.values()))
+        names = self._names(backend, list(every.values()))
         return {
             id: [_step(each, names.get(each.id)) for each in executions]
             for id, executions in found.items()
         }
+
+    def describe_steps(
+        self, backend: BaseMetadataStore, executions: Sequence[Execution]
+    ) -> dict[int, StepRecord]:
+        """Those that have a name as a step."""
+        names = self._names(backend, executions)
+        return {each.id: _step(each, names[each.id]) for each in executions if each.id in names}
+
+    @abstractmethod
+    def _names(self, backend: BaseMetadataStore, executions: Sequence[Execution]) -> dict[int, str]:
+        """What executions are called as steps, by id."""
 
 
 class TFXComponentRuns(_TFX):
@@ -83,9 +95,7 @@ class TFXComponentRuns(_TFX):
             for each in contexts
         ]
 
-    def step_names(
-        self, backend: BaseMetadataStore, executions: Sequence[Execution]
-    ) -> dict[int, str]:
+    def _names(self, backend: BaseMetadataStore, executions: Sequence[Execution]) -> dict[int, str]:
         """By the property `component_id`; context names hold dots and cannot be split."""
         names = ((each.id, _either(each, "component_id")) for each in executions)
         return {id: name for id, name in names if name}
@@ -140,9 +150,7 @@ class TFXNodes(_TFX):
                 found.setdefault(link.context_id, set()).add(names[link.other_id])
         return found
 
-    def step_names(
-        self, backend: BaseMetadataStore, executions: Sequence[Execution]
-    ) -> dict[int, str]:
+    def _names(self, backend: BaseMetadataStore, executions: Sequence[Execution]) -> dict[int, str]:
         """By the `node` context ``<pipeline>.<node>``; both parts may hold dots."""
         ids = [each.id for each in executions]
         contexts = contexts_of_executions(backend, ids, ("node", *self.PIPELINE_TYPES))

@@ -292,7 +292,8 @@ def views_of(backend: BaseMetadataStore, kind: NodeKind) -> Any:
 
 
 def trace(backend: BaseMetadataStore, artifacts: Sequence[int], **options: Any) -> Lineage:
-    """`metastore.lineage.walk`, its executions called what they are called as steps."""
+    """`metastore.lineage.walk`, its executions shown as the steps that they are."""
     found = lineage.walk(backend, artifacts, **options)
-    names = pipelines.step_names(backend, list(found.executions.values()))
-    return replace(found, steps=names)
+    steps = pipelines.describe_steps(backend, found.executions.values())
+    labels = {id: lineage.StepLabel(step.name, step.state) for id, step in steps.items()}
+    return replace(found, steps=labels)
