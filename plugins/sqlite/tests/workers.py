@@ -288,6 +288,43 @@ def fork_with_threads(path: str) -> Any:
     return {"during": during, "after": after, "names": names}
 
 
+# As somebody else, or with little room.
+
+
+def as_nobody(path: str, work: str) -> Any:
+    """Read or write the store as a user who owns nothing."""
+    # Before: what is imported later could lie where nobody may look.
+    import metastore.rules
+    import metastore.sql
+    from metastore_flavor_sqlite import SQLiteConfig, SQLiteMetadataStore
+
+    assert SQLiteConfig
+    assert SQLiteMetadataStore
+    assert metastore.sql
+    os.setgid(65534)
+    os.setuid(65534)
+
+    def attempted() -> Any:
+        with connect(path, mode="r" if work == "read" else "rw") as store:
+            if work == "write":
+                store.write(artifacts(1, prefix="nobody's "))
+            return len(store.artifacts())
+
+    return attempt(attempted)
+
+
+def fill(path: str, limit: str) -> Any:
+    """Write more than fits into files of so many bytes, then something that fits."""
+    import resource
+
+    with connect(path) as store:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
+        error = attempt(lambda: store.write(artifacts(100_000, prefix="x" * 200)))
+        left = len(store.artifacts())
+        store.write(artifacts(1, prefix="small "))
+        return {"error": error, "left": left, "then": len(store.artifacts())}
+
+
 _ACTIONS: dict[str, Callable[..., Any]] = {
     each.__name__: each
     for each in (

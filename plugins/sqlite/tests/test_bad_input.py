@@ -1,0 +1,587 @@
+"""What cannot be written, what is no store, and a disk that is full: an error that says what to do.
+
+Each error is of its class, names the offender, and leaves everything as it was.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import metastore
+from metastore import (
+    AlreadyExistsError,
+    Artifact,
+    Batch,
+    DamagedStoreError,
+    EventType,
+    InvalidError,
+    Merge,
+    MetastoreError,
+    NodeQuery,
+    NotAStoreError,
+    NotFoundError,
+    OpenError,
+    PropertyKind,
+    ReadOnlyError,
+    SchemaVersionError,
+    StorageError,
+)
+
+from .helpers import (
+    ARTIFACT,
+    CONTEXT,
+    EXECUTION,
+    answer_of,
+    connect,
+    fingerprint,
+    listing,
+    open_file,
+    real_stores,
+    sample,
+    start,
+    url_of,
+)
+
+# Batches.
+
+
+class Bad(NamedTuple):
+    """What a batch that breaks a rule comes to."""
+
+    fill: Callable[[Batch], object]
+    error: type[MetastoreError]
+    said: str
+    """A word of the message: the offender, or what to do."""
+
+
+def _cycle(batch: Batch) -> None:
+    first, second, third = (batch.context("C", name=f"new {n}") for n in range(3))
+    batch.parent(first, second)
+    batch.parent(second, third)
+    batch.parent(third, first)
+
+
+def _cycle_with_stored(batch: Batch) -> None:
+    new = batch.context("C", name="new")
+    batch.parent(new, 1)
+    batch.parent(2, new)
+
+
+def _same_event(batch: Batch) -> None:
+    batch.event(1, 1, EventType.OUTPUT)
+
+
+def _two_external_ids(batch: Batch) -> None:
+    batch.artifact("A", external_id="x")
+    batch.artifact("A", external_id="x")
+
+
+_BAD: dict[str, Bad] = {
+    "unknown type": Bad(lambda b: b.artifact("Nope"), NotFoundError, "Nope"),
+    "unknown type id": Bad(lambda b: b.execution(4242), NotFoundError, "4242"),
+    "type of another kind": Bad(lambda b: b.context("A", name="c"), NotFoundError, "context type"),
+    "no type": Bad(lambda b: b.artifact(), InvalidError, "type"),
+    "int for a double": Bad(
+        lambda b: b.artifact("A", properties={"d": 1}), InvalidError, "write it as a float"
+    ),
+    "text for an int": Bad(lambda b: b.artifact("A", properties={"i": "1"}), InvalidError, "'i'"),
+    "undeclared": Bad(lambda b: b.artifact("A", properties={"x": 1}), InvalidError, "custom"),
+    "no content": Bad(
+        lambda b: b.artifact("A", custom_properties={"k": None}),  # type: ignore[dict-item]
+        InvalidError,
+        "no content",
+    ),
+    "not a number": Bad(
+        lambda b: b.artifact("A", custom_properties={"k": float("nan")}), InvalidError, "NaN"
+    ),
+    "beyond 64 bits": Bad(
+        lambda b: b.artifact("A", custom_properties={"k": 2**63}), InvalidError, "64 bits"
+    ),
+    "half a character": Bad(lambda b: b.artifact("A", name="\ud800"), InvalidError, "surrogate"),
+    "dangling event": Bad(
+        lambda b: b.event(1, 4242, EventType.INPUT), NotFoundError, "execution with id 4242"
+    ),
+    "event of a negative id": Bad(lambda b: b.event(-1, 1, EventType.INPUT), NotFoundError, "-1"),
+    "event of an id beyond 64 bits": Bad(
+        lambda b: b.event(2**70, 1, EventType.INPUT), NotFoundError, str(2**70)
+    ),
+    "event without a type": Bad(lambda b: b.event(1, 1, EventType.UNKNOWN), InvalidError, "INPUT"),
+    "event that is there": Bad(_same_event, AlreadyExistsError, "event"),
+    "dangling link": Bad(lambda b: b.attribution(4242, 1), NotFoundError, "4242"),
+    "own parent": Bad(lambda b: b.parent(1, 1), InvalidError, "own parent"),
+    "cycle": Bad(_cycle, InvalidError, "cycle"),
+    "cycle through what is stored": Bad(_cycle_with_stored, InvalidError, "cycle"),
+    "parent that is there": Bad(lambda b: b.parent(1, 2), AlreadyExistsError, "exists"),
+    "context without a name": Bad(lambda b: b.context("C"), InvalidError, "name"),
+    "name that is taken": Bad(
+        lambda b: b.artifact("A", name="taken"), AlreadyExistsError, "choose another name"
+    ),
+    "external id that is taken": Bad(
+        lambda b: b.artifact("A", external_id="taken"), AlreadyExistsError, "external id"
+    ),
+    "one external id twice": Bad(_two_external_ids, AlreadyExistsError, "external id"),
+    "update of nobody": Bad(
+        lambda b: b.artifact(properties={}, mode=Merge(4242)), NotFoundError, "4242"
+    ),
+    "type that lost a property": Bad(
+        lambda b: b.type(ARTIFACT, "A", {"i": PropertyKind.INT}), AlreadyExistsError, "'d'"
+    ),
+    "type whose property changed": Bad(
+        lambda b: b.type(ARTIFACT, "A", {"i": PropertyKind.STRING}, can_omit_properties=True),
+        AlreadyExistsError,
+        "'i'",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with two contexts, one below the other, an execution and an artifact it wrote."""
+    path = tmp_path_factory.mktemp("filled") / "store.db"
+    with connect(path) as store:
+        batch = Batch()
+        batch.type(ARTIFACT, "A", {"i": PropertyKind.INT, "d": PropertyKind.DOUBLE})
+        batch.type(EXECUTION, "E")
+        batch.type(CONTEXT, "C")
+        artifact = batch.artifact("A", name="taken", external_id="taken")
+        batch.event(artifact, batch.execution("E"), EventType.OUTPUT)
+        batch.parent(batch.context("C", name="child"), batch.context("C", name="parent"))
+        store.write(batch)
+    return path
+
+
+@pytest.mark.parametrize("bad", _BAD.values(), ids=_BAD)
+def test_a_batch_that_breaks_a_rule(bad: Bad, filled: Path) -> None:
+    """It raises its class with a word that helps, and nothing of the batch is written."""
+    store = open_file(filled)
+    before = listing(store)
+    batch = Batch()
+    # Good drafts in front of the bad one must not be written either.
+    batch.type(ARTIFACT, "New", {"n": PropertyKind.INT})
+    batch.artifact("New", properties={"n": 1})
+    bad.fill(batch)
+    with pytest.raises(bad.error) as raised:
+        store.write(batch)
+    assert bad.said in str(raised.value)
+    assert raised.value.offender is not None
+    assert "\n" not in str(raised.value)
+    assert listing(store) == before
+    store.close()
+
+
+# Files.
+
+
+def _sql(path: Path, *statements: str) -> None:
+    database = sqlite3.connect(path)
+    try:
+        for statement in statements:
+            database.execute(statement)
+        database.commit()
+    finally:
+        database.close()
+
+
+def _plain_store(path: Path) -> None:
+    """A store in a file without a log beside it."""
+    with connect(path) as store:
+        store.write(sample(count=300))
+    _sql(path, "PRAGMA journal_mode = DELETE")
+
+
+def _changed(*statements: str) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        _plain_store(path)
+        _sql(path, *statements)
+
+    return make
+
+
+def _of_version(version: int) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        pytest.importorskip(
+            "ml_metadata", reason="without ml-metadata nothing makes a store of an old schema"
+        )
+        from ml_metadata.metadata_store.metadata_store import downgrade_schema
+        from ml_metadata.proto import metadata_store_pb2
+
+        from . import mlmd
+
+        mlmd.connect(path)
+        config: Any = metadata_store_pb2
+        connection = config.ConnectionConfig()
+        connection.sqlite.filename_uri = str(path)
+        downgrade_schema(connection, version)
+
+    return make
+
+
+def _real(name: str) -> Callable[[Path], None]:
+    return lambda path: path.write_bytes((real_stores() / name).read_bytes()) and None
+
+
+def _truncated(path: Path) -> None:
+    _plain_store(path)
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+class BadFile(NamedTuple):
+    """What opening a file that is no store comes to."""
+
+    make: Callable[[Path], object]
+    error: type[MetastoreError]
+    said: str
+    modes: tuple[str, ...] = ("r", "rw")
+
+
+_BAD_FILES: dict[str, BadFile] = {
+    "text": BadFile(lambda p: p.write_text("hello " * 1000), NotAStoreError, "correct the path"),
+    "a few bytes": BadFile(lambda p: p.write_bytes(b"\0x"), NotAStoreError, "correct the path"),
+    "the header alone": BadFile(
+        lambda p: p.write_bytes(b"SQLite format 3\0"), NotAStoreError, "correct the path"
+    ),
+    "another program's": BadFile(
+        lambda p: _sql(p, "CREATE TABLE notes (id)"), NotAStoreError, "another program"
+    ),
+    "another program's MLMDEnv": BadFile(
+        lambda p: _sql(p, "CREATE TABLE MLMDEnv (version)"), NotAStoreError, "correct the path"
+    ),
+    "empty file": BadFile(lambda p: p.touch(), NotAStoreError, "open it for writing", ("r",)),
+    "empty database": BadFile(
+        lambda p: _sql(p, "CREATE TABLE t (i)", "DROP TABLE t"),
+        NotAStoreError,
+        "open it for writing",
+        ("r",),
+    ),
+    "no version": BadFile(
+        _changed("DELETE FROM MLMDEnv"), DamagedStoreError, "restore it from a copy"
+    ),
+    "two versions": BadFile(
+        _changed("INSERT INTO MLMDEnv VALUES (9)"), DamagedStoreError, "2 schema versions"
+    ),
+    "a table is missing": BadFile(
+        _changed("DROP TABLE EventPath"), DamagedStoreError, "lacks EventPath"
+    ),
+    "a column is missing": BadFile(
+        _changed("ALTER TABLE Artifact RENAME COLUMN uri TO old"),
+        DamagedStoreError,
+        "lacks Artifact.uri",
+    ),
+    "newer": BadFile(
+        _changed("UPDATE MLMDEnv SET schema_version = 11"), SchemaVersionError, "upgrade"
+    ),
+    **{
+        f"schema {version}": BadFile(_of_version(version), SchemaVersionError, "upgrade")
+        for version in (0, 1, 5, 9)
+    },
+    **{
+        f"real, {name}": BadFile(_real(name), SchemaVersionError, "upgrade")
+        for name in ("tfx-chicago-taxi.sqlite", "iowa-liquor.sqlite", "sepsis.sqlite")
+    },
+    "a folder": BadFile(lambda p: p.mkdir(), OpenError, "is a folder"),
+    "a pipe": BadFile(lambda p: os.mkfifo(p), NotAStoreError, "correct the path"),
+    "cut off": BadFile(_truncated, StorageError, "restore it from a copy"),
+}
+
+
+_OPENINGS = [
+    pytest.param(bad, mode, id=f"{name}-{mode}")
+    for name, bad in _BAD_FILES.items()
+    for mode in bad.modes
+]
+
+
+@pytest.mark.parametrize(("bad", "mode"), _OPENINGS)
+def test_a_file_that_is_no_store(bad: BadFile, mode: Any, tmp_path: Path) -> None:
+    """Opening it raises its class with a word that helps; the file is as it was, and alone."""
+    path = tmp_path / "store.db"
+    bad.make(path)
+    before = fingerprint(path)
+    with pytest.raises(bad.error) as raised:
+        connect(path, mode)
+    assert bad.said in str(raised.value)
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert raised.value.offender is not None
+    assert fingerprint(path) == before
+
+
+def _command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "HOME": "/nonexistent", "COLUMNS": "500"}
+    return subprocess.run(
+        [sys.executable, "-m", "metastore", *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        timeout=120,
+    )
+
+
+_FOR_THE_COMMAND = (
+    *("text", "another program's", "empty file", "no version", "a column is missing", "newer"),
+    *("schema 9", "a folder", "a pipe", "cut off"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", _FOR_THE_COMMAND)
+def test_the_command_says_it_in_one_line(name: str, tmp_path: Path) -> None:
+    """``metastore run list`` of such a file ends with 1 and one line, the one of the error."""
+    pytest.importorskip("metastore.cli.run", reason="this release has no command yet")
+    bad = _BAD_FILES[name]
+    path = tmp_path / "store.db"
+    bad.make(path)
+    before = fingerprint(path)
+    ended = _command("run", "list", "--store", url_of(path))
+    assert ended.returncode == 1, ended.stderr
+    assert ended.stdout == ""
+    assert bad.said in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    assert fingerprint(path) == before
+
+
+def test_a_schema_error_says_both_versions(tmp_path: Path) -> None:
+    """A program that opens a newer store can tell what was found and what is supported."""
+    path = tmp_path / "store.db"
+    _changed("UPDATE MLMDEnv SET schema_version = 11")(path)
+    with pytest.raises(SchemaVersionError) as raised:
+        open_file(path, "r")
+    assert (raised.value.found, raised.value.supported) == (11, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "create", "said"),
+    [
+        ("typo.db", "r", True, "correct the path"),
+        ("typo.db", "rw", False, "correct the path"),
+        ("no/folder/store.db", "rw", True, "make the folder"),
+        ("no/folder/store.db", "r", True, "correct the path"),
+        ("file/store.db", "rw", True, "folder"),
+        ("x" * 300 + ".db", "rw", True, "check the path"),
+        ("x" * 300 + ".db", "r", True, "check the path"),
+        ("nul%00.db", "rw", True, "NUL"),
+    ],
+)
+def test_a_path_with_nothing_there(
+    name: str, mode: Any, create: bool, said: str, tmp_path: Path
+) -> None:
+    """It is an `OpenError` that names the path, and nothing is made."""
+    (tmp_path / "file").write_text("not a folder")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(OpenError) as raised:
+        metastore.connect(f"sqlite:///{tmp_path}/{name}", mode=mode, create=create)
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+def test_corrupted_pages(journal: str, tmp_path: Path) -> None:
+    """Pages with garbage are a `StorageError` that says what to do; the rest can be read."""
+    path = tmp_path / "store.db"
+    with connect(path) as store:
+        store.write(sample(count=3_000))
+    _sql(path, f"PRAGMA journal_mode = {journal}")
+    with path.open("r+b") as file:
+        size = path.stat().st_size
+        file.seek(size // 3)
+        file.write(b"\xa5" * (size // 2))
+    before = fingerprint(path)
+    store = open_file(path, "r")
+    with pytest.raises(StorageError, match="restore it from a copy"):
+        list(store.iterate(NodeQuery(ARTIFACT)))
+    assert store.read_nodes(NodeQuery(CONTEXT)) == []
+    store.close()
+    assert fingerprint(path) == before
+    writer = open_file(path)
+    with pytest.raises(StorageError, match="restore it from a copy"):
+        writer.write(sample(count=3_000, name=None))
+    writer.close()
+
+
+# Permissions: root may do everything, so that another user is asked.
+
+
+_needs_root = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user"
+)
+
+
+@pytest.fixture
+def open_folder(tmp_path: Path) -> Path:
+    """A folder that everybody can reach, with a store."""
+    for each in (tmp_path, *tmp_path.parents):
+        if each.owner() == "root" and str(each).startswith("/tmp/"):
+            each.chmod(each.stat().st_mode | 0o755)
+    folder = tmp_path / "open"
+    folder.mkdir()
+    return folder
+
+
+@_needs_root
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+@pytest.mark.parametrize("folder_mode", [0o555, 0o777], ids=["closed folder", "open folder"])
+def test_a_file_that_may_only_be_read(journal: str, folder_mode: int, open_folder: Path) -> None:
+    """Who may only read a file can read it, and is told so when writing; the file stays."""
+    path = open_folder / "store.db"
+    _plain_store(path)
+    _sql(path, f"PRAGMA journal_mode = {journal}")
+    path.chmod(0o444)
+    open_folder.chmod(folder_mode)
+    before = fingerprint(path)[path.name]
+    assert answer_of(start("as_nobody", path, "read")) == 300
+    told = answer_of(start("as_nobody", path, "write"))
+    assert told.startswith("ReadOnlyError: ")
+    assert "check the permissions" in told
+    assert fingerprint(path)[path.name] == before
+    with connect(path, "r") as store:
+        assert len(store.artifacts()) == 300
+
+
+@_needs_root
+def test_a_file_that_may_not_be_read(open_folder: Path) -> None:
+    """Who may not read a file gets an `OpenError` that says to check the permissions."""
+    path = open_folder / "store.db"
+    _plain_store(path)
+    path.chmod(0o600)
+    for work in ("read", "write"):
+        told = answer_of(start("as_nobody", path, work))
+        assert told.startswith("OpenError: ")
+        assert "check the permissions" in told
+
+
+@_needs_root
+def test_a_folder_that_may_not_be_entered(open_folder: Path) -> None:
+    """Nor does a path behind a closed door end in an error of the system's."""
+    path = open_folder / "store.db"
+    _plain_store(path)
+    open_folder.chmod(0o700)
+    for work in ("read", "write"):
+        told = answer_of(start("as_nobody", path, work))
+        assert told.partition(":")[0] in ("OpenError", "NoStoreError")
+
+
+@_needs_root
+def test_a_folder_that_may_not_be_written(open_folder: Path) -> None:
+    """A new store where nobody may make a file is an `OpenError`, and nothing is made."""
+    open_folder.chmod(0o555)
+    told = answer_of(start("as_nobody", open_folder / "store.db", "write"))
+    assert told.startswith("OpenError: ")
+    assert list(open_folder.iterdir()) == []
+
+
+def test_a_store_open_for_reading_is_not_written(tmp_path: Path) -> None:
+    """A write to a store that was opened with mode "r" is `ReadOnlyError`."""
+    path = tmp_path / "store.db"
+    _plain_store(path)
+    before = fingerprint(path)
+    store = open_file(path, "r")
+    with pytest.raises(ReadOnlyError, match="mode='rw'"):
+        store.write(sample())
+    store.close()
+    assert fingerprint(path) == before
+
+
+# The disk.
+
+
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+def test_a_full_disk(journal: str, tmp_path: Path) -> None:
+    """A batch that finds no room is a `StorageError`; the rest is whole, and smaller ones fit."""
+    path = tmp_path / "store.db"
+    _plain_store(path)
+    _sql(path, f"PRAGMA journal_mode = {journal}")
+    # The size of files is limited, which SQLite meets as it meets the end of a disk.
+    answer = answer_of(start("fill", path, 2_000_000))
+    assert answer["error"].startswith("StorageError: ")
+    assert answer["left"] == answer["then"] - 1 == 300
+    with connect(path) as store:
+        assert len(store.artifacts()) == 301
+    assert _whole(path)
+
+
+@_needs_root
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+def test_a_full_file_system(journal: str, tmp_path: Path) -> None:
+    """On a file system without room the error says so, and nothing of the batch is written."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted here; the test above limits the file instead")
+    try:
+        path = folder / "store.db"
+        _plain_store(path)
+        _sql(path, f"PRAGMA journal_mode = {journal}")
+        with connect(path) as store:
+            with pytest.raises(StorageError, match="make room") as raised:
+                store.write(sample(count=20_000, uri="x" * 1000))
+            assert "no room on the disk" in str(raised.value)
+            assert len(store.artifacts()) == 300
+            store.write(sample(count=1))
+            assert len(store.artifacts()) == 301
+        assert _whole(path)
+        # Nor is there room for a new store; what it left can be made a store later.
+        (folder / "ballast").write_bytes(b"x" * _room(folder))
+        with pytest.raises(StorageError, match="make room"):
+            connect(folder / "new.db")
+        (folder / "ballast").unlink()
+        with connect(folder / "new.db") as store:
+            assert len(store.artifacts()) == 0
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def _room(folder: Path) -> int:
+    """How many bytes are free, but for a few pages."""
+    found = os.statvfs(folder)
+    return max(found.f_bavail * found.f_frsize - 3 * 4096, 0)
+
+
+def _whole(path: Path) -> bool:
+    database = sqlite3.connect(path)
+    try:
+        return bool(database.execute("PRAGMA integrity_check").fetchone() == ("ok",))
+    finally:
+        database.close()
+
+
+# Questions.
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        {"ids": [0, -1, 2**63, 2**70, -(2**70)]},
+        {"names": ["'; DROP TABLE Artifact; --", "%", "\0", '"', "\\"]},
+        {"uris": ["", "\0\0"]},
+        {"external_ids": ["\0", ""]},
+        {"type_names": ["\0", "T' OR '1'='1"]},
+        {"context_ids": [2**70]},
+        {"names": []},
+    ],
+    ids=lambda conditions: next(iter(conditions)),
+)
+def test_odd_questions_find_nothing(conditions: dict[str, Any], tmp_path: Path) -> None:
+    """Ids beyond any, text that looks like SQL and empty lists find nothing and break nothing."""
+    path = tmp_path / "store.db"
+    store = open_file(path)
+    store.write(sample(count=2, uri="/x"))
+    assert store.read_nodes(NodeQuery(ARTIFACT, **conditions)) == []
+    assert store.count(NodeQuery(ARTIFACT, **conditions)) == 0
+    [first, _] = store.read_nodes(NodeQuery(ARTIFACT))
+    assert isinstance(first, Artifact)
+    store.close()
