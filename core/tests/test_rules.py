@@ -187,6 +187,34 @@ def test_a_stored_type_is_found_or_widened(draft: Any, expected: TypeUpdate | No
     assert planner.written(Applied()).types == [Written(10, outcome)]
 
 
+@pytest.mark.parametrize("base_type", [None, "mlmd.Dataset"])
+def test_a_base_type_stays(base_type: str | None) -> None:
+    """A draft that says nothing of the stored base type, or names it, changes nothing."""
+    batch = Batch()
+    batch.type(ARTIFACT, "T", {"b": INT}, version="2", base_type=base_type)
+    assert not _changes(batch)
+
+
+def test_drafts_of_a_stored_type_see_one_another() -> None:
+    """A second draft finds what the first one adds to a stored type."""
+    batch = Batch()
+    for _ in range(2):
+        batch.type(
+            ARTIFACT,
+            "U",
+            {"p": INT},
+            external_id="e",
+            base_type="mlmd.Model",
+            can_add_properties=True,
+        )
+    changes, planner = world().plan(batch)
+    assert changes == _only(type_updates=[TypeUpdate(11, {"p": INT}, "e", 2)])
+    assert planner.written(Applied()).types == [
+        Written(11, Outcome.UPDATED),
+        Written(11, Outcome.REUSED),
+    ]
+
+
 def test_drafts_of_a_new_type_make_one_insert() -> None:
     """Drafts of one key that is not stored make one insert, widened by the later ones."""
     batch = Batch()
@@ -296,6 +324,14 @@ def test_nodes_use_what_the_batch_adds_to_a_type() -> None:
     assert [row.properties for row in _changes(batch).inserts[ARTIFACT]] == [{"p": 1}, {"p": 2}]
 
 
+def test_no_uri_is_an_empty_one() -> None:
+    """A draft whose uri is None has an empty uri."""
+    nothing: Any = None
+    batch = Batch()
+    batch.artifact("T", uri=nothing)
+    assert _changes(batch).inserts[ARTIFACT] == [_insert()]
+
+
 def test_plain_values_are_not_copied() -> None:
     """Mappings whose values are plain go through as they are; others are cleaned into a copy."""
     plain: Any = {"a": 1}
@@ -395,7 +431,9 @@ def test_merge(mode: Merge, draft: Any, expected: dict[str, Any]) -> None:
     """Merge writes what it names and keeps all else of the row."""
     batch = Batch()
     batch.artifact(mode=mode, **draft)
-    assert _changes(batch) == _only(updates={ARTIFACT: [_update(**expected)]})
+    changes, planner = world().plan(batch)
+    assert changes == _only(updates={ARTIFACT: [_update(**expected)]})
+    assert planner.written(Applied()).artifacts == [Written(100, Outcome.UPDATED)]
 
 
 @pytest.mark.parametrize(
@@ -514,12 +552,13 @@ def test_reuse_that_updates() -> None:
         name="art",
         uri="v",
         state=ArtifactState.UNKNOWN,
+        external_id="e",
         properties={"a": 9},
         mode=Reuse("name", "merge"),
     )
     batch.artifact("T", external_id="y", properties={"a": 1}, mode=Reuse("external_id", "replace"))
     assert _changes(batch).updates[ARTIFACT] == [
-        _update(uri="v", state=0, set_properties={"a": 9}),
+        _update(uri="v", state=0, external_id="e", set_properties={"a": 9}),
         _update(id=101, name="other", uri="", state=None, external_id="y", set_properties={"a": 1}),
     ]
 
@@ -603,10 +642,25 @@ def test_a_diamond_of_parents_is_no_cycle() -> None:
 def test_a_stored_cycle_is_not_the_fault_of_the_batch() -> None:
     """A store that holds a cycle already takes links that do not lie on one."""
     nodes = [Context(id, 30, "C", str(id), None, {}, {}, 1, 1) for id in (1, 2, 3)]
-    stored = Stored(world().types, nodes, parents=[(1, 2), (2, 1)])
+    for new in ([(3, 1)], [(1, 3)], [(2, 3)], [(1, 3), (2, 3)]):
+        stored = Stored(world().types, nodes, parents=[(1, 2), (2, 1)])
+        batch = Batch()
+        for link in new:
+            batch.parent(*link)
+        assert _changes(batch, stored).links[LinkKind.PARENT] == new
+
+
+def test_each_context_is_walked_once() -> None:
+    """Contexts that are reached over 2^60 ways take no longer than their number."""
     batch = Batch()
-    batch.parent(3, 1)
-    assert _changes(batch, stored).links[LinkKind.PARENT] == [(3, 1)]
+    below = [batch.context("C", name="bottom")]
+    for level in range(60):
+        above = [batch.context("C", name=f"{level} {side}") for side in ("left", "right")]
+        for child in below:
+            for parent in above:
+                batch.parent(child, parent)
+        below = above
+    assert len(_changes(batch).links[LinkKind.PARENT]) == 2 + 59 * 4
 
 
 # Questions.
@@ -713,6 +767,27 @@ def test_an_empty_batch_asks_nothing() -> None:
             id="a node to reuse and change: who, then its row",
         ),
         pytest.param(
+            lambda batch: batch.artifact("T", name="nobody", mode=Reuse("name", "merge")),
+            [{"types": {TypeKey(ARTIFACT, "T")}}, {"names": {ARTIFACT: {(10, "nobody")}}}],
+            id="a node to reuse that is not there: no row",
+        ),
+        pytest.param(
+            lambda batch: (
+                batch.artifact("T", mode=Merge(100)),
+                batch.artifact("T", name="art", mode=Reuse("name", "merge")),
+            ),
+            [
+                {"types": {TypeKey(ARTIFACT, "T")}},
+                {"nodes": {ARTIFACT: {100}}, "names": {ARTIFACT: {(10, "art")}}},
+            ],
+            id="a node to reuse whose row is known",
+        ),
+        pytest.param(
+            lambda batch: batch.context("C", mode=Merge(300)),
+            [{"types": {TypeKey(CONTEXT, "C")}}, {"nodes": {CONTEXT: {300}}}],
+            id="a context without a new name: the row",
+        ),
+        pytest.param(
             lambda batch: batch.event(100, 200, EventType.OUTPUT),
             [{"existing": {ARTIFACT: {100}, EXECUTION: {200}}}, {"events": {(100, 200)}}],
             id="an event of stored nodes: whether they exist, then their events",
@@ -721,6 +796,20 @@ def test_an_empty_batch_asks_nothing() -> None:
             lambda batch: batch.event(batch.artifact(11), 200, EventType.OUTPUT),
             [{"type_ids": {11}}, {"existing": {EXECUTION: {200}}}],
             id="an event of a new node: it has no events yet",
+        ),
+        pytest.param(
+            lambda batch: batch.event(100, batch.execution(20), EventType.INPUT),
+            [{"type_ids": {20}}, {"existing": {ARTIFACT: {100}}}],
+            id="an event of a new execution: it has no events yet",
+        ),
+        pytest.param(
+            lambda batch: batch.parent(batch.context(30, name="n"), 302),
+            [
+                {"type_ids": {30}},
+                {"names": {CONTEXT: {(30, "n")}}, "existing": {CONTEXT: {302}}},
+                {"parents_of": {302}},
+            ],
+            id="a parent of a new context: the ancestors of the parent",
         ),
         pytest.param(
             lambda batch: batch.attribution(300, 100),

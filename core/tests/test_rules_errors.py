@@ -138,6 +138,15 @@ CASES: dict[str, tuple[Any, type[MetastoreError], dict[str, Any], tuple[str, ...
         {"kind": "artifact type", "name": "T"},
         ("mlmd.Dataset", "never changes"),
     ),
+    "base type that the batch gave": (
+        lambda batch: (
+            batch.type(ARTIFACT, "U", base_type="mlmd.Model"),
+            batch.type(ARTIFACT, "U", base_type="mlmd.Dataset"),
+        ),
+        InvalidError,
+        {"kind": "artifact type", "index": 1, "name": "U"},
+        ("mlmd.Model", "never changes"),
+    ),
     # Nodes: their types.
     "node without type": (
         lambda batch: batch.artifact(),
@@ -186,6 +195,12 @@ CASES: dict[str, tuple[Any, type[MetastoreError], dict[str, Any], tuple[str, ...
         InvalidError,
         {"kind": "artifact", "index": 0},
         ("no name",),
+    ),
+    "node of a version with half a pair": (
+        lambda batch: batch.artifact(TypeKey(ARTIFACT, "T", HALF)),
+        InvalidError,
+        {"kind": "artifact", "index": 0},
+        ("version", "surrogate"),
     ),
     "node without mode": (
         lambda batch: batch.artifact("T", mode="insert"),
@@ -295,6 +310,12 @@ CASES: dict[str, tuple[Any, type[MetastoreError], dict[str, Any], tuple[str, ...
         InvalidError,
         {"kind": "artifact"},
         ("time", "milliseconds since"),
+    ),
+    "update time that is none": (
+        lambda batch: batch.artifact("T", update_time_ms=1.5),
+        InvalidError,
+        {"kind": "artifact"},
+        ("milliseconds since",),
     ),
     # Nodes: names and external ids.
     "context without name": (
@@ -438,6 +459,24 @@ CASES: dict[str, tuple[Any, type[MetastoreError], dict[str, Any], tuple[str, ...
         {"kind": "artifact", "index": 1, "id": 101},
         ("batches of their own",),
     ),
+    "name to reuse that the batch takes away": (
+        lambda batch: (
+            batch.context(mode=Merge(300, frozenset({"name"})), name="new"),
+            batch.context("C", name="run", mode=Reuse("name")),
+        ),
+        AlreadyExistsError,
+        {"kind": "context", "index": 1, "name": "run"},
+        ("batches of their own",),
+    ),
+    "external id to reuse that the batch takes away": (
+        lambda batch: (
+            batch.artifact(mode=Merge(100, frozenset({"external_id"}))),
+            batch.artifact("T", external_id="x", mode=Reuse("external_id")),
+        ),
+        AlreadyExistsError,
+        {"kind": "artifact", "index": 1},
+        ("batches of their own",),
+    ),
     "time of an update": (
         lambda batch: batch.artifact(mode=Merge(100), properties={"a": 2}, update_time_ms="now"),
         InvalidError,
@@ -548,6 +587,15 @@ CASES: dict[str, tuple[Any, type[MetastoreError], dict[str, Any], tuple[str, ...
         {"kind": "event", "index": 0},
         ("no execution", "give"),
     ),
+    "event of a float, beside one of the equal int": (
+        lambda batch: (
+            batch.event(100, 200, EventType.OUTPUT),
+            batch.event(100.0, 200, EventType.INTERNAL_INPUT),
+        ),
+        InvalidError,
+        {"kind": "event", "index": 1},
+        ("no artifact",),
+    ),
     "event of the wrong draft": (
         _event(Ref(EXECUTION, 0), 200, EventType.INPUT),
         InvalidError,
@@ -565,6 +613,12 @@ CASES: dict[str, tuple[Any, type[MetastoreError], dict[str, Any], tuple[str, ...
         InvalidError,
         {"kind": "event", "index": 0},
         ("path", "integers and text"),
+    ),
+    "event with a large index in its path": (
+        _event(101, 200, EventType.INPUT, path=(2**63,)),
+        InvalidError,
+        {"kind": "event", "index": 0},
+        ("path", "64-bit"),
     ),
     "event with a bad time": (
         _event(101, 200, EventType.INPUT, time_ms=2**63),
@@ -672,6 +726,8 @@ def test_a_broken_rule_is_an_error(
         assert word in text
     assert raised.value.hint or "surrogate" in text or "is of type" in text
     assert SECRET not in text
+    # A hint that lists what may be used does not offer what may not.
+    assert error is not InvalidError or found.kind != "event" or "UNKNOWN" not in text
 
 
 # Those whose Refs count from the beginning of the batch are left out.

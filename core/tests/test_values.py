@@ -43,6 +43,18 @@ class _Scalar:
         return self.held
 
 
+class _Array(_Scalar):
+    """Looks like an array of one element, which is no scalar."""
+
+    ndim = 1
+
+
+class _Dimensionless:
+    """Has no dimensions, and is no scalar all the same."""
+
+    ndim = 0
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -96,7 +108,7 @@ def test_plain_values_are_themselves(value: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "word"),
     [
-        (None, "None"),
+        (None, "no content"),
         (math.nan, "NaN"),
         (_Float(math.nan), "NaN"),
         (2**63, "64 bits"),
@@ -111,6 +123,8 @@ def test_plain_values_are_themselves(value: Any) -> None:
         (Decimal(1), "Decimal"),
         (_Scalar([1]), "_Scalar"),
         (_Scalar(None), "_Scalar"),
+        (_Array(1), "_Array"),
+        (_Dimensionless(), "_Dimensionless"),
         (Proto("", b""), "type_url"),
         (Proto("t", "x"), "bytes"),  # type: ignore[arg-type]
         (Proto(7, b""), "int"),  # type: ignore[arg-type]
@@ -185,6 +199,12 @@ def test_kinds() -> None:
 @pytest.mark.parametrize(
     ("left", "right"),
     [
+        (1, 2),
+        (1.0, 2.0),
+        (True, False),
+        ("a", "b"),
+        ({"a": "b"}, {"a": "c"}),
+        ({"a": ["b"]}, {"a": ["c"]}),
         (1, 1.0),
         (1, True),
         (1.0, True),

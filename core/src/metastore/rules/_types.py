@@ -126,13 +126,7 @@ class TypePlanner:
 
     def _claim_external_id(self, draft: TypeDraft, offender: Offender) -> None:
         assert draft.external_id is not None
-        owner = self._external_ids.setdefault((draft.key.kind, draft.external_id), draft.key)
-        if owner != draft.key:
-            raise AlreadyExistsError(
-                f"the external id of {offender} belongs to type {str(owner)!r}",
-                hint="external ids are unique among types",
-                offender=offender,
-            )
+        self._external_ids.setdefault((draft.key.kind, draft.external_id), draft.key)
         for kind in NodeKind:
             other = self._external_ids.get((kind, draft.external_id))
             if other is not None and other != draft.key:
