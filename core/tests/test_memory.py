@@ -7,7 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from metastore.base import BaseMetadataStore
+from metastore.batch import Batch
+from metastore.errors import ReadOnlyError
 from metastore.memory import MemoryMetadataStore, Tables
+from metastore.model import NodeKind
+from metastore.query import NodeQuery
 from metastore.testing import StoreContract
 from metastore.testing._base import Reopen
 
@@ -42,6 +46,40 @@ class TestMemory(StoreContract):
 
 def test_open_makes_stores_of_their_own() -> None:
     """Every `open` is a new store, in the mode that was asked for."""
-    with pytest.raises(Exception, match="reading only"):
-        MemoryMetadataStore.open(mode="r").transaction().__enter__()
+    with pytest.raises(ReadOnlyError):
+        MemoryMetadataStore.open(mode="r").write(Batch())
     assert MemoryMetadataStore.open() is not MemoryMetadataStore.open()
+
+
+def _names(store: MemoryMetadataStore) -> list[str | None]:
+    return [node.name for node in store.read_nodes(NodeQuery(NodeKind.ARTIFACT))]
+
+
+def _add(store: MemoryMetadataStore, name: str) -> None:
+    batch = Batch()
+    batch.type(NodeKind.ARTIFACT, "T")
+    batch.artifact("T", name=name)
+    store.write(batch)
+
+
+def test_a_transaction_inside_another_is_part_of_it() -> None:
+    """What an inner transaction wrote goes with the outer one; one that failed is gone already."""
+    store = MemoryMetadataStore.open()
+    _add(store, "before")
+
+    def write(*, fail: bool) -> None:
+        with store.transaction():
+            _add(store, "first")
+            with pytest.raises(ZeroDivisionError), store.transaction():
+                _add(store, "inner")
+                raise ZeroDivisionError
+            assert _names(store) == ["before", "first"]
+            _add(store, "last")
+            if fail:
+                raise KeyError
+
+    with pytest.raises(KeyError):
+        write(fail=True)
+    assert _names(store) == ["before"]
+    write(fail=False)
+    assert _names(store) == ["before", "first", "last"]

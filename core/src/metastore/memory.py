@@ -61,7 +61,7 @@ class Tables(Transaction):
         # Ids are never used again, even when rows are gone.
         self._last_ids: dict[object, int] = {}
         # What to put back should the transaction fail: table, key, and what was there.
-        self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
+        self._undo: list[tuple[dict[Any, Any], Any, Any]] | None = None
         for kind in (NodeKind.ARTIFACT, NodeKind.EXECUTION):
             for name in SIMPLE_TYPES[kind]:
                 id = self._next_id(Type)
@@ -70,22 +70,28 @@ class Tables(Transaction):
     @contextmanager
     def undone_on_error(self) -> Iterator[None]:
         """Take back what was applied inside the block if the block raises."""
-        outer, self._undo = self._undo, []
+        outer = self._undo
+        own: list[tuple[dict[Any, Any], Any, Any]] = []
+        self._undo = own
         try:
             yield
         except BaseException:
-            for table, key, before in reversed(self._undo):
+            for table, key, before in reversed(own):
                 if before is _NOTHING:
                     del table[key]
                 else:
                     table[key] = before
-            self._undo = []
             raise
+        else:
+            # A transaction inside another one is undone with it.
+            if outer is not None:
+                outer += own
         finally:
-            self._undo = [*outer, *self._undo] if outer else []
+            self._undo = outer
 
     def _put(self, table: dict[Any, Any], key: Any, row: Any) -> None:
-        self._undo.append((table, key, table.get(key, _NOTHING)))
+        if self._undo is not None:
+            self._undo.append((table, key, table.get(key, _NOTHING)))
         table[key] = row
 
     def _next_id(self, table: object) -> int:

@@ -169,13 +169,10 @@ def listing(store: metastore.BaseMetadataStore) -> dict[str, Any]:
         ),
         key=lambda event: (*event[:3], repr(event[3:])),
     )
-    for name, kind in (
-        ("attributions", LinkKind.ATTRIBUTION),
-        ("associations", LinkKind.ASSOCIATION),
-    ):
-        listed[name] = [tuple(link) for link in store.read_links(LinkQuery(kind))]
+    for link in (LinkKind.ATTRIBUTION, LinkKind.ASSOCIATION):
+        listed[f"{link.label}s"] = [tuple(each) for each in store.read_links(LinkQuery(link))]
     listed["parent_contexts"] = sorted(
-        (link.other_id, link.context_id) for link in store.read_links(LinkQuery(LinkKind.PARENT))
+        (each.other_id, each.context_id) for each in store.read_links(LinkQuery(LinkKind.PARENT))
     )
     return listed
 

@@ -225,7 +225,10 @@ def _of_version(version: int) -> Callable[[Path], None]:
 
 
 def _real(name: str) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes((real_stores() / name).read_bytes()) and None
+    def make(path: Path) -> None:
+        path.write_bytes((real_stores() / name).read_bytes())
+
+    return make
 
 
 def _truncated(path: Path) -> None:
@@ -388,8 +391,8 @@ def test_a_path_with_nothing_there(
 def test_corrupted_pages(journal: str, tmp_path: Path) -> None:
     """Pages with garbage are a `StorageError` that says what to do; the rest can be read."""
     path = tmp_path / "store.db"
-    with connect(path) as store:
-        store.write(sample(count=3_000))
+    with connect(path) as good:
+        good.write(sample(count=3_000))
     _sql(path, f"PRAGMA journal_mode = {journal}")
     with path.open("r+b") as file:
         size = path.stat().st_size

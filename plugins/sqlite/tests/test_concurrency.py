@@ -325,7 +325,7 @@ def test_a_store_in_memory_is_not_inherited(tmp_path: Path) -> None:
 # Threads.
 
 
-def _in_threads(count: int, work: Callable[[int], None]) -> list[BaseException]:
+def _in_threads(count: int, work: Callable[[int], object]) -> list[BaseException]:
     """Run `work` in threads that begin at the same moment; what they raised."""
     raised: list[BaseException] = []
     barrier = threading.Barrier(count)
@@ -384,7 +384,7 @@ def test_threads_update_one_node(where: str, tmp_path: Path) -> None:
     def work(_: int) -> None:
         node = store.artifact(1)
         for _ in range(15):
-            store.update(node, lambda node: {"n": int(node.properties["n"]) + 1})  # type: ignore[arg-type]
+            store.update(node, lambda node: {"n": int(str(node.properties["n"])) + 1})
 
     assert _in_threads(8, work) == []
     assert store.artifact(1).properties == {"n": 120}

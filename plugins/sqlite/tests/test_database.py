@@ -644,9 +644,8 @@ def test_text_with_a_nul_is_found_again(tmp_path: Path) -> None:
         store.write(batch)
         for text in texts:
             for condition in ("names", "uris", "external_ids"):
-                found = store.backend.read_nodes(
-                    NodeQuery(ARTIFACT, **{condition: [text, "none\0"]})
-                )
+                wanted: dict[str, Any] = {condition: [text, "none\0"]}
+                found = store.backend.read_nodes(NodeQuery(ARTIFACT, **wanted))
                 expected = [text, None] if condition == "uris" and not text else [text]
                 assert [node.name for node in found] == expected
         assert len(store.artifacts(type="T\0U")) == len(texts)
@@ -688,9 +687,9 @@ def test_file_names(name: str, tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == [name]
     assert "\n" not in location
     for mode in ("r", "rw"):
-        with metastore.connect(location, mode=mode, create=False) as again:  # type: ignore[arg-type]
+        with metastore.connect(location, mode=mode, create=False) as again:
             assert len(again.artifacts()) == 1
-        with connect(path, mode) as again:  # type: ignore[arg-type]
+        with connect(path, mode) as again:
             assert len(again.artifacts()) == 1
 
 

@@ -53,25 +53,32 @@ def assert_read_alike(path: Path) -> dict[str, Any]:
     for section, records in ours.items():
         assert len(records) == len(theirs[section]), section
         for one, other in zip(records, theirs[section], strict=True):
-            assert _as_mlmd_reads(one) == other, section
+            assert one == _with_all_digits(other, one), section
     return ours
 
 
-def _as_mlmd_reads(record: Any) -> Any:
-    """A record with its doubles as ml-metadata reads them: from SQLite's text of 15 digits."""
-    if not isinstance(record, dict):
-        return record
-    return {
-        field: {key: _fifteen_digits(value) for key, value in content.items()}
-        if field in ("properties", "custom_properties") and "type_id" in record
-        else content
-        for field, content in record.items()
+def _with_all_digits(theirs: Any, ours: Any) -> Any:
+    """A record of ml-metadata's, with our doubles in place of its own where they mean the same.
+
+    It reads doubles from SQLite's text of 15 digits.
+    """
+    if not (isinstance(theirs, dict) and "type_id" in theirs):
+        return theirs
+    return theirs | {
+        field: {
+            key: ours[field][key] if _same_double(value, ours[field].get(key)) else value
+            for key, value in theirs[field].items()
+        }
+        for field in ("properties", "custom_properties")
     }
 
 
-def _fifteen_digits(value: tuple[Any, ...]) -> tuple[Any, ...]:
-    kind, *content = value
-    return (kind, float(f"{content[0]:.15g}")) if kind == "double_value" else value
+def _same_double(value: tuple[Any, ...], other: tuple[Any, ...] | None) -> bool:
+    return (
+        other is not None
+        and value[0] == other[0] == "double_value"
+        and math.isclose(value[1], other[1], rel_tol=1e-14)
+    )
 
 
 def _schema(path: Path) -> list[Any]:
@@ -481,7 +488,7 @@ def _extend_theirs(path: Path) -> None:
     store.put_events(
         [pb.Event(artifact_id=other_id, execution_id=execution.id, type=pb.Event.PENDING_OUTPUT)]
     )
-    context = store.get_context_by_type_and_name("Shared", "ours")
+    context: Any = store.get_context_by_type_and_name("Shared", "ours")
     store.put_attributions_and_associations(
         [pb.Attribution(context_id=context.id, artifact_id=other_id)],
         [pb.Association(context_id=context.id, execution_id=execution.id)],

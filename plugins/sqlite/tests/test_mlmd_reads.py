@@ -138,7 +138,7 @@ def test_members_of_each_context(store: tuple[Path, Any], kind: Any) -> None:
     """A context's members are those that ml-metadata says, and theirs are its contexts."""
     path, expected = store
     link = LinkKind.ATTRIBUTION if kind is ARTIFACT else LinkKind.ASSOCIATION
-    pairs = expected[f"{link.value}s"]
+    pairs = expected[f"{link.label}s"]
     backend = open_file(path, "r")
     for context in expected["contexts"]:
         found = backend.read_nodes(NodeQuery(kind, context_ids=[context["id"]]))

@@ -55,7 +55,7 @@ def update(path: str, times: str) -> int:
         wait_for_the_others()
         node = store.artifact(1)
         for _ in range(int(times)):
-            store.update(node, lambda node: {"n": int(node.properties["n"]) + 1})
+            store.update(node, lambda node: {"n": int(str(node.properties["n"])) + 1})
     return int(times)
 
 
@@ -178,6 +178,7 @@ def fork_and_leave_block(path: str) -> Any:
     store = connect(path)
     store.write(artifacts(0))
     parent = os.getpid()
+    status = seen = -1
     try:
         with store.backend.transaction() as transaction:
             from metastore.rules import Planner

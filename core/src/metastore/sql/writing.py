@@ -23,7 +23,16 @@ from metastore.changes import (
     TypeInsert,
     TypeUpdate,
 )
-from metastore.model import EventType, LinkKind, NodeKind, PropertyKind, Type, TypeKey, Value
+from metastore.model import (
+    AnyNode,
+    EventType,
+    LinkKind,
+    NodeKind,
+    PropertyKind,
+    Type,
+    TypeKey,
+    Value,
+)
 from metastore.query import NodeQuery
 from metastore.sql.codec import property_rows
 from metastore.sql.database import Session
@@ -76,26 +85,17 @@ class SQLTransaction(Transaction):
 
     def lookup(self, questions: Questions) -> Answers:
         """One statement for each part that is asked for; types come from the cache."""
-        answers = Answers(types=self._lookup_types(questions))
-        answers.existing = {
-            kind: self._existing(kind, ids) for kind, ids in questions.existing.items() if ids
-        }
-        answers.nodes = {
-            kind: {
-                node.id: node
-                for node in read_nodes(self._session, NodeQuery(kind, ids=sorted(ids)))
-            }
-            for kind, ids in questions.nodes.items()
-            if ids
-        }
-        answers.names = {
-            kind: self._names(kind, names) for kind, names in questions.names.items() if names
-        }
-        answers.external_ids = {
-            kind: self._external_ids(kind, ids)
-            for kind, ids in questions.external_ids.items()
-            if ids
-        }
+        answers = Answers(
+            self._lookup_types(questions),
+            {kind: self._nodes(kind, ids) for kind, ids in questions.nodes.items() if ids},
+            {kind: self._existing(kind, ids) for kind, ids in questions.existing.items() if ids},
+            {kind: self._names(kind, names) for kind, names in questions.names.items() if names},
+            {
+                kind: self._external_ids(kind, ids)
+                for kind, ids in questions.external_ids.items()
+                if ids
+            },
+        )
         if questions.uris:
             answers.uris = self._uris(questions.uris)
         if questions.events:
@@ -126,14 +126,21 @@ class SQLTransaction(Transaction):
         bound = {name: database.bind_list(values, shapes[name]) for name, values in lists.items()}
         return self._session.rows(statement, **bound)
 
+    def _nodes(self, kind: NodeKind, ids: set[int]) -> dict[int, AnyNode]:
+        found = read_nodes(self._session, NodeQuery(kind, ids=sorted(ids)))
+        return {node.id: node for node in found}
+
     def _existing(self, kind: NodeKind, ids: set[int]) -> set[int]:
-        nodes = self._schema.nodes
-        rows = self._rows(
-            ("existing", kind),
-            {"ids": ids},
-            lambda among: select(nodes[kind].c.id).where(among(nodes[kind].c.id, "ids")),
-        )
-        return {id for (id,) in rows}
+        # Nearly every batch asks this: written out, it costs half of what `_rows` does.
+        database = self._database
+        shape = database.list_shape(ids)
+
+        def build() -> ClauseElement:
+            column = self._schema.nodes[kind].c.id
+            return select(column).where(database.in_list(column, "ids", shape))
+
+        statement = database.statement(("existing", kind, shape), build)
+        return {id for (id,) in self._session.rows(statement, ids=database.bind_list(ids, shape))}
 
     def _names(self, kind: NodeKind, names: set[tuple[int, str]]) -> dict[tuple[int, str], int]:
         node = self._schema.nodes[kind].c

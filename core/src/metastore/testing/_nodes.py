@@ -1,0 +1,640 @@
+"""Section 4 of the contract: nodes inserted and reused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from metastore.base import BaseMetadataStore
+from metastore.batch import Batch, Outcome, Ref, Reuse
+from metastore.errors import AlreadyExistsError, InvalidError, NotFoundError
+from metastore.model import (
+    Artifact,
+    ArtifactState,
+    Context,
+    Execution,
+    ExecutionState,
+    NodeKind,
+    PropertyKind,
+    TypeKey,
+)
+from metastore.testing._base import (
+    ALL_KINDS,
+    ARTIFACT,
+    BOOLEAN,
+    CONTEXT,
+    DOUBLE,
+    EXECUTION,
+    INT,
+    PROTO,
+    STRING,
+    STRUCT,
+    UNKNOWN_ID,
+    ContractBase,
+    add,
+    artifact,
+    batch_with,
+    execution,
+    needs,
+    one,
+    one_type,
+    prepare,
+    put,
+    read,
+    refuse,
+)
+from metastore.testing._contents import exact
+
+_STATES: dict[NodeKind, Any] = {ARTIFACT: ArtifactState, EXECUTION: ExecutionState}
+_CLASSES = {ARTIFACT: Artifact, EXECUTION: Execution, CONTEXT: Context}
+
+BY = pytest.mark.parametrize("by", ["name", "external_id"])
+
+
+class NodeContract(ContractBase):
+    """Nodes are inserted, or found and reused."""
+
+    # Insert.
+
+    @ALL_KINDS
+    def test_a_node_comes_back_whole(self, store: BaseMetadataStore, kind: NodeKind) -> None:
+        """A node has all that its draft said, and its class, its type's id and name. [4.1, 8.12]"""
+        prepare(store, a=INT)
+        fields: dict[str, Any] = {"uri": "file:///x"} if kind is ARTIFACT else {}
+        if kind is not CONTEXT:
+            fields["state"] = _STATES[kind](2)
+        written = put(
+            store,
+            kind,
+            name="n",
+            external_id="e",
+            properties={"a": 1},
+            custom_properties={"b": "c"},
+            **fields,
+        )
+        assert written.outcome is Outcome.CREATED
+        node = one(store, kind, written.id)
+        assert type(node) is _CLASSES[kind]
+        assert (node.id, node.name, node.external_id) == (written.id, "n", "e")
+        assert (node.type_id, node.type) == (one_type(store, kind, "T").id, "T")
+        assert exact(node.properties) == exact({"a": 1})
+        assert exact(node.custom_properties) == exact({"b": "c"})
+        for name, value in fields.items():
+            assert getattr(node, name) == value
+            assert type(getattr(node, name)) is type(value)
+
+    @ALL_KINDS
+    def test_what_a_node_leaves_out_is_none(self, store: BaseMetadataStore, kind: NodeKind) -> None:
+        """A node without name, external id, uri, state and properties has none of them.
+        [1.6-1.8]
+        """
+        prepare(store, a=INT)
+        node = one(store, kind, put(store, kind, name="n" if kind is CONTEXT else None).id)
+        assert node.name == ("n" if kind is CONTEXT else None)
+        assert node.external_id is None
+        assert (node.properties, node.custom_properties) == ({}, {})
+        assert not isinstance(node, Artifact) or node.uri == ""
+        assert isinstance(node, Context) or node.state is None
+
+    @pytest.mark.parametrize("kind", [ARTIFACT, EXECUTION])
+    def test_every_state(self, store: BaseMetadataStore, kind: NodeKind) -> None:
+        """Every state comes back, UNKNOWN apart from none. [1.8]"""
+        prepare(store)
+        states = [None, *_STATES[kind]]
+        batch = Batch()
+        refs = [add(batch, kind, state=state) for state in states]
+        written = store.write(batch)
+        found = {node.id: node for node in read(store, kind)}
+        assert [getattr(found[written[ref].id], "state") for ref in refs] == states  # noqa: B009
+
+    def test_states_may_be_numbers(self, store: BaseMetadataStore) -> None:
+        """A state given as its number is that state. [1.12]"""
+        prepare(store)
+        number: Any = 2
+        assert artifact(store, put(store, ARTIFACT, state=number).id).state is ArtifactState.LIVE
+        found = execution(store, put(store, EXECUTION, state=number).id)
+        assert found.state is ExecutionState.RUNNING
+
+    def test_types_by_name_key_and_id(self, store: BaseMetadataStore) -> None:
+        """A node names its type by name, meaning no version, by key, or by id. [4.1]"""
+        batch = Batch()
+        plain = batch.type(ARTIFACT, "T")
+        versioned = batch.type(ARTIFACT, "T", version="2")
+        first, second = store.write(batch).types
+        for named, id in (
+            ("T", first.id),
+            (plain, first.id),
+            (versioned, second.id),
+            (first.id, first.id),
+            (second.id, second.id),
+        ):
+            node = one(store, ARTIFACT, put(store, ARTIFACT, named).id)
+            assert (node.type_id, node.type) == (id, "T")
+
+    @ALL_KINDS
+    def test_a_node_needs_a_type(self, store: BaseMetadataStore, kind: NodeKind) -> None:
+        """A new node without type is InvalidError. [4.1]"""
+        batch = batch_with()
+        add(batch, kind, None)
+        refuse(store, batch, InvalidError, kind=kind.label, index=0)
+
+    @ALL_KINDS
+    def test_the_type_must_be_there(self, store: BaseMetadataStore, kind: NodeKind) -> None:
+        """A type that is not stored, or is of another kind or version, is NotFoundError. [4.1]"""
+        other = NodeKind((kind + 1) % 3)
+        batch = Batch()
+        batch.type(kind, "T")
+        batch.type(other, "Other")
+        batch.type(kind, "V", version="1")
+        other_id = store.write(batch).types[1].id
+        for wrong in (
+            "Other",
+            "U",
+            "V",
+            "t",
+            TypeKey(kind, "T", "1"),
+            TypeKey(kind, "V"),
+            TypeKey(other, "Other"),
+            other_id,
+            UNKNOWN_ID,
+            0,
+            -1,
+            2**63,
+            2**80,
+        ):
+            batch = Batch()
+            add(batch, kind, "T")
+            add(batch, kind, wrong)
+            refuse(store, batch, NotFoundError, kind=kind.label, index=1)
+
+    @pytest.mark.parametrize("wrong", [True, 1.5, b"T", ("T",), ["T"], object()])
+    def test_other_things_are_no_types(self, store: BaseMetadataStore, wrong: Any) -> None:
+        """What is no name, key or id of a type is InvalidError. [4.1]"""
+        prepare(store)
+        batch = Batch()
+        add(batch, ARTIFACT, wrong)
+        refuse(store, batch, InvalidError, kind="artifact", index=0)
+
+    @ALL_KINDS
+    def test_undeclared_properties(self, store: BaseMetadataStore, kind: NodeKind) -> None:
+        """A property that the type does not declare is InvalidError that names it. [4.2]"""
+        prepare(store, a=INT)
+        batch = Batch()
+        add(batch, kind, name="fine", properties={"a": 1})
+        add(batch, kind, name="wrong", properties={"a": 1, "b": 1})
+        error = refuse(
+            store, batch, InvalidError, kind=kind.label, index=1, name="wrong", property="b"
+        )
+        assert "'b'" in str(error)
+
+    @pytest.mark.parametrize(
+        ("declared", "value"),
+        [
+            (declared, value)
+            for declared, own in (
+                (INT, 1),
+                (DOUBLE, 1.0),
+                (STRING, "1"),
+                (BOOLEAN, True),
+                (STRUCT, {"a": 1.0}),
+                (PROTO, None),
+            )
+            for value in (1, 1.0, "1", True, {"a": 1.0})
+            if type(value) is not type(own)
+        ],
+    )
+    def test_properties_of_another_kind(
+        self, store: BaseMetadataStore, declared: PropertyKind, value: Any
+    ) -> None:
+        """A value of another kind than the declared one is InvalidError: no int for a
+        DOUBLE. [4.2]
+        """
+        prepare(store, a=declared)
+        batch = Batch()
+        add(batch, EXECUTION, properties={"a": value})
+        error = refuse(store, batch, InvalidError, kind="execution", index=0, property="a")
+        assert declared.name in str(error)
+
+    @ALL_KINDS
+    def test_property_and_custom_property_of_one_key(
+        self, store: BaseMetadataStore, kind: NodeKind
+    ) -> None:
+        """A property and a custom property of one key have their own values and kinds. [1.9]"""
+        prepare(store, a=INT)
+        written = put(store, kind, properties={"a": 1}, custom_properties={"a": "one"})
+        node = one(store, kind, written.id)
+        assert exact(node.properties) == exact({"a": 1})
+        assert exact(node.custom_properties) == exact({"a": "one"})
+
+    @ALL_KINDS
+    def test_names_are_unique_in_a_type(self, store: BaseMetadataStore, kind: NodeKind) -> None:
+        """A name that a stored node of the type has is AlreadyExistsError. [1.6, 4.3]"""
+        prepare(store, "T", "U")
+        put(store, kind, name="n")
+        put(store, kind, "U", name="n")
+        batch = Batch()
+        add(batch, kind, name="other")
+        add(batch, kind, name="n")
+        refuse(store, batch, AlreadyExistsError, kind=kind.label, index=1, name="n")
+
+    @ALL_KINDS
+    def test_names_are_unique_in_a_batch(self, store: BaseMetadataStore, kind: NodeKind) -> None:
+        """A name that an earlier draft of the type has is AlreadyExistsError. [4.3]"""
+        for stored in (False, True):
+            batch = batch_with("V") if stored else batch_with("T", "V")
+            type = "T"
+            add(batch, kind, type, name="n")
+            add(batch, kind, "V", name="n")
+            add(batch, kind, type, name="n")
+            refuse(store, batch, AlreadyExistsError, kind=kind.label, index=2, name="n")
+            prepare(store)
+
+    @pytest.mark.parametrize("kind", [ARTIFACT, EXECUTION])
+    def test_nodes_without_name_do_not_collide(
+        self, store: BaseMetadataStore, kind: NodeKind
+    ) -> None:
+        """Any number of nodes of a type has no name. [1.6]"""
+        prepare(store)
+        batch = Batch()
+        for _ in range(3):
+            add(batch, kind)
+        store.write(batch)
+        put(store, kind)
+        assert [node.name for node in read(store, kind)] == [None] * 4
+
+    @ALL_KINDS
+    def test_external_ids_are_unique_in_a_kind(
+        self, store: BaseMetadataStore, kind: NodeKind
+    ) -> None:
+        """An external id that a node of the kind has, of any type, is AlreadyExistsError. [1.7,
+        4.3]
+        """
+        prepare(store, "T", "U")
+        put(store, kind, name="stored", external_id="x")
+        batch = Batch()
+        add(batch, kind, "U", external_id="x")
+        refuse(store, batch, AlreadyExistsError, kind=kind.label, index=0)
+        batch = Batch()
+        add(batch, kind, "T", external_id="y")
+        add(batch, kind, "U", external_id="y")
+        refuse(store, batch, AlreadyExistsError, kind=kind.label, index=1)
+
+    def test_kinds_have_external_ids_of_their_own(self, store: BaseMetadataStore) -> None:
+        """An artifact, an execution, a context and a type may have the same external id. [1.7]"""
+        batch = Batch()
+        for kind in NodeKind:
+            batch.type(kind, "T", external_id="x" if kind is ARTIFACT else None)
+        for kind in NodeKind:
+            add(batch, kind, name="n", external_id="x")
+        store.write(batch)
+        for kind in NodeKind:
+            [node] = read(store, kind, external_ids=["x"])
+            assert node.name == "n"
+
+    def test_uris_are_not_unique(self, store: BaseMetadataStore) -> None:
+        """Any number of artifacts has the same uri. [1.7]"""
+        prepare(store)
+        batch = Batch()
+        for _ in range(3):
+            batch.artifact("T", uri="s3://x")
+        written = store.write(batch)
+        found = read(store, ARTIFACT, uris=["s3://x"])
+        assert [node.id for node in found] == [each.id for each in written.artifacts]
+
+    @pytest.mark.parametrize("name", [None, ""])
+    def test_contexts_need_a_name(self, store: BaseMetadataStore, name: Any) -> None:
+        """A context without a name, or with an empty one, is InvalidError. [1.6, 4.4]"""
+        prepare(store)
+        batch = Batch()
+        batch.context("T", name="fine")
+        batch.context("T", name=name)
+        refuse(store, batch, InvalidError, kind="context", index=1)
+
+    @pytest.mark.parametrize(
+        ("kind", "field", "value"),
+        [
+            (EXECUTION, "uri", "s3://x"),
+            (CONTEXT, "uri", "s3://x"),
+            (CONTEXT, "state", ArtifactState.LIVE),
+            (CONTEXT, "state", 0),
+            (ARTIFACT, "state", ExecutionState.RUNNING),
+            (EXECUTION, "state", ArtifactState.LIVE),
+            (ARTIFACT, "state", 7),
+            (EXECUTION, "state", -1),
+            (ARTIFACT, "state", True),
+            (ARTIFACT, "state", "LIVE"),
+            (ARTIFACT, "state", 1.0),
+        ],
+    )
+    def test_fields_of_other_kinds(
+        self, store: BaseMetadataStore, kind: NodeKind, field: str, value: Any
+    ) -> None:
+        """A uri or state where none belongs, and a state of another kind, is InvalidError. [4.4]"""
+        from metastore.batch import NodeDraft
+
+        prepare(store)
+        batch = Batch()
+        batch.add(kind, NodeDraft("T", name="n", **{field: value}))
+        refuse(store, batch, InvalidError, kind=kind.label, index=0)
+
+    @ALL_KINDS
+    def test_times_are_set(self, store: BaseMetadataStore, kind: NodeKind) -> None:
+        """A new node has one time as create and update time, not before that of an
+        older one. [4.5]
+        """
+        prepare(store)
+        first = one(store, kind, put(store, kind, name="a").id)
+        second = one(store, kind, put(store, kind, name="b").id)
+        assert type(first.create_time_ms) is int
+        assert 0 < first.create_time_ms == first.update_time_ms
+        assert first.create_time_ms <= second.create_time_ms == second.update_time_ms
+        # Milliseconds, not seconds and not microseconds.
+        assert 2020 < first.create_time.year < 2300
+
+    @ALL_KINDS
+    def test_given_times_are_kept(self, store: BaseMetadataStore, kind: NodeKind) -> None:
+        """Given create and update times are stored; the update time is by default the
+        first. [4.5]
+        """
+        needs(store, "given_times")
+        prepare(store)
+        for number, (created, updated, expected) in enumerate(
+            (
+                (1_500_000_000_123, 1_600_000_000_456, (1_500_000_000_123, 1_600_000_000_456)),
+                (1_500_000_000_123, None, (1_500_000_000_123, 1_500_000_000_123)),
+                (0, 0, (0, 0)),
+                (1, 2**62, (1, 2**62)),
+                (-5, -4, (-5, -4)),
+            )
+        ):
+            written = put(
+                store, kind, name=str(number), create_time_ms=created, update_time_ms=updated
+            )
+            node = one(store, kind, written.id)
+            assert (node.create_time_ms, node.update_time_ms) == expected
+
+    @pytest.mark.parametrize("time", [1.5, "now", True, 2**63, -(2**63) - 1])
+    @pytest.mark.parametrize("field", ["create_time_ms", "update_time_ms"])
+    def test_times_are_integers(self, store: BaseMetadataStore, field: str, time: Any) -> None:
+        """A time that is no 64-bit integer is InvalidError. [1.10]"""
+        prepare(store)
+        batch = Batch()
+        add(batch, ARTIFACT, **{field: time})
+        refuse(store, batch, InvalidError, kind="artifact", index=0)
+
+    def test_ids_are_positive_and_ascend(self, store: BaseMetadataStore) -> None:
+        """Ids are positive, and in one batch and from batch to batch they ascend. [1.3, 1.4]"""
+        prepare(store)
+        last = dict.fromkeys(NodeKind, 0)
+        for _ in range(3):
+            batch = Batch()
+            for number in range(5):
+                for kind in NodeKind:
+                    add(batch, kind, name=f"{last[kind]}-{number}")
+            written = store.write(batch)
+            for kind in NodeKind:
+                found = [each.id for each in written.nodes[kind]]
+                assert found == sorted(set(found))
+                assert found[0] > last[kind]
+                last[kind] = found[-1]
+
+    def test_modes_of_writing(self, store: BaseMetadataStore) -> None:
+        """A draft whose mode is none of the four is InvalidError. [4.1]"""
+        prepare(store)
+        for mode in (None, "insert", Reuse):
+            batch = Batch()
+            add(batch, ARTIFACT, mode=mode)
+            refuse(store, batch, InvalidError, kind="artifact", index=0)
+
+    # Reuse.
+
+    @ALL_KINDS
+    @BY
+    def test_reuse_creates_what_is_not_there(
+        self, store: BaseMetadataStore, kind: NodeKind, by: Any
+    ) -> None:
+        """Reuse of what is not stored inserts it, whole: CREATED. [4.18]"""
+        prepare(store, a=INT)
+        for on_found in ("keep", "replace", "merge"):
+            key = f"{by}-{on_found}"
+            mode = Reuse(by, on_found)
+            fields = {"name": key} | {by: key}
+            written = put(store, kind, mode=mode, properties={"a": 1}, **fields)
+            assert written.outcome is Outcome.CREATED
+            node = one(store, kind, written.id)
+            assert (node.name, node.properties) == (key, {"a": 1})
+
+    @ALL_KINDS
+    @BY
+    def test_reuse_keeps_what_is_there(
+        self, store: BaseMetadataStore, kind: NodeKind, by: Any
+    ) -> None:
+        """Reuse that finds a node leaves it as it is and looks at no more of the draft. [4.19]"""
+        prepare(store, a=INT)
+        stored = put(store, kind, name="n", external_id="x", properties={"a": 1})
+        before = one(store, kind, stored.id)
+        fields = {"name": "n"} if by == "name" else {"name": "other", "external_id": "x"}
+        again = put(store, kind, mode=Reuse(by), properties={"nonsense": None}, **fields)
+        assert (again.id, again.outcome) == (stored.id, Outcome.REUSED)
+        assert read(store, kind) == [before]
+
+    def test_reuse_by_name_is_of_the_type(self, store: BaseMetadataStore) -> None:
+        """Reuse by name finds nodes of the draft's type only. [4.17]"""
+        prepare(store, "T", "U")
+        stored = put(store, CONTEXT, "T", name="n")
+        other = put(store, CONTEXT, "U", name="n", mode=Reuse("name"))
+        assert other.outcome is Outcome.CREATED
+        assert put(store, CONTEXT, "T", name="n", mode=Reuse("name")).id == stored.id
+
+    def test_reuse_by_external_id_is_of_the_kind(self, store: BaseMetadataStore) -> None:
+        """Reuse by external id finds a node of whatever type, and of the draft's kind. [4.17]"""
+        prepare(store, "T", "U")
+        stored = put(store, ARTIFACT, "T", external_id="x")
+        again = put(store, ARTIFACT, "U", external_id="x", mode=Reuse("external_id"))
+        assert (again.id, again.outcome) == (stored.id, Outcome.REUSED)
+        other = put(store, EXECUTION, "T", external_id="x", mode=Reuse("external_id"))
+        assert other.outcome is Outcome.CREATED
+
+    def test_reuse_by_uri_finds_the_newest(self, store: BaseMetadataStore) -> None:
+        """Reuse by uri finds the artifact of the type and uri with the highest id. [4.17]"""
+        prepare(store, "T", "U")
+        put(store, ARTIFACT, "T", uri="s3://x")
+        newest = put(store, ARTIFACT, "T", uri="s3://x")
+        put(store, ARTIFACT, "U", uri="s3://x")
+        put(store, ARTIFACT, "T", uri="s3://xx")
+        again = put(store, ARTIFACT, "T", uri="s3://x", mode=Reuse("uri"))
+        assert (again.id, again.outcome) == (newest.id, Outcome.REUSED)
+        new = put(store, ARTIFACT, "T", uri="s3://X", mode=Reuse("uri"))
+        assert new.outcome is Outcome.CREATED
+
+    @pytest.mark.parametrize("by", ["name", "external_id", "uri"])
+    def test_reuse_twice_in_a_batch(self, store: BaseMetadataStore, by: Any) -> None:
+        """The second draft of a batch that reuses the same finds what the first creates. [4.17]"""
+        for batch in (batch_with(), Batch()):
+            fields: dict[str, Any] = {by: f"x{len(batch.types)}"}
+            refs = [batch.artifact("T", mode=Reuse(by), **fields) for _ in range(3)]
+            written = store.write(batch)
+            first, *others = (written[ref] for ref in refs)
+            assert first.outcome is Outcome.CREATED
+            assert [(each.id, each.outcome) for each in others] == [(first.id, Outcome.REUSED)] * 2
+
+    @pytest.mark.parametrize("by", ["name", "external_id", "uri"])
+    def test_reuse_finds_what_the_batch_inserts(self, store: BaseMetadataStore, by: Any) -> None:
+        """Reuse finds a node that an earlier draft of the batch inserts. [4.17]"""
+        prepare(store)
+        batch = Batch()
+        fields: dict[str, Any] = {by: "x"}
+        inserted = batch.artifact("T", **fields)
+        reused = batch.artifact("T", mode=Reuse(by), **fields)
+        written = store.write(batch)
+        assert written[reused] == (written[inserted].id, Outcome.REUSED)
+
+    def test_refs_to_reused_nodes(self, store: BaseMetadataStore) -> None:
+        """A Ref to a draft that is reused stands for the node that was found. [4.17, 7.4]"""
+        prepare(store)
+        stored = put(store, CONTEXT, name="run")
+        batch = Batch()
+        run = batch.context("T", name="run", mode=Reuse("name"))
+        made = batch.artifact("T")
+        batch.attribution(run, made)
+        written = store.write(batch)
+        assert written[run].id == stored.id
+        assert [node.id for node in read(store, ARTIFACT, context_ids=[stored.id])] == [
+            written[made].id
+        ]
+
+    @BY
+    def test_reuse_can_replace(self, store: BaseMetadataStore, by: Any) -> None:
+        """With on_found="replace" the node that was found becomes what the draft says. [4.19]"""
+        prepare(store, a=INT, b=INT)
+        stored = put(
+            store,
+            ARTIFACT,
+            name="n",
+            external_id="x",
+            uri="old",
+            state=ArtifactState.LIVE,
+            properties={"a": 1, "b": 2},
+            custom_properties={"c": 3},
+        )
+        fields = {"name": "n", "external_id": "x"}
+        again = put(store, ARTIFACT, mode=Reuse(by, "replace"), properties={"a": 5}, **fields)
+        assert (again.id, again.outcome) == (stored.id, Outcome.UPDATED)
+        node = artifact(store, stored.id)
+        assert (node.uri, node.state, node.external_id) == ("", None, "x")
+        assert (node.properties, node.custom_properties) == ({"a": 5}, {})
+
+    @BY
+    def test_reuse_can_merge(self, store: BaseMetadataStore, by: Any) -> None:
+        """With on_found="merge" the draft's fields and properties are set, all else
+        stays. [4.19]
+        """
+        prepare(store, a=INT, b=INT)
+        stored = put(
+            store,
+            ARTIFACT,
+            name="n",
+            external_id="x",
+            uri="old",
+            state=ArtifactState.LIVE,
+            properties={"a": 1, "b": 2},
+            custom_properties={"c": 3},
+        )
+        fields = {"name": "n"} if by == "name" else {"external_id": "x"}
+        mode = Reuse(by, "merge")
+        again = put(
+            store, ARTIFACT, mode=mode, properties={"a": 5}, custom_properties={"d": 4}, **fields
+        )
+        assert (again.id, again.outcome) == (stored.id, Outcome.UPDATED)
+        node = artifact(store, stored.id)
+        assert (node.uri, node.state, node.external_id) == ("old", ArtifactState.LIVE, "x")
+        assert node.properties == {"a": 5, "b": 2}
+        assert node.custom_properties == {"c": 3, "d": 4}
+        put(store, ARTIFACT, mode=mode, uri="new", state=ArtifactState.UNKNOWN, **fields)
+        node = artifact(store, stored.id)
+        assert (node.uri, node.state) == ("new", ArtifactState.UNKNOWN)
+        put(store, ARTIFACT, name="n", external_id="y", mode=Reuse("name", "merge"))
+        assert artifact(store, stored.id).external_id == "y"
+
+    @pytest.mark.parametrize("on_found", ["replace", "merge"])
+    def test_reuse_that_changes_nothing(self, store: BaseMetadataStore, on_found: Any) -> None:
+        """Reuse whose update changes nothing is REUSED and keeps the update time. [4.12, 4.19]"""
+        prepare(store, a=INT)
+        stored = put(store, CONTEXT, name="n", properties={"a": 1})
+        before = one(store, CONTEXT, stored.id)
+        again = put(store, CONTEXT, name="n", properties={"a": 1}, mode=Reuse("name", on_found))
+        assert (again.id, again.outcome) == (stored.id, Outcome.REUSED)
+        assert read(store, CONTEXT) == [before]
+
+    def test_reuse_that_updates_checks_the_type(self, store: BaseMetadataStore) -> None:
+        """Reuse by external id that would update a node of another type is InvalidError. [4.10,
+        4.19]
+        """
+        prepare(store, "T", "U")
+        put(store, ARTIFACT, "T", external_id="x")
+        batch = Batch()
+        batch.artifact("U", external_id="x", mode=Reuse("external_id", "replace"))
+        refuse(store, batch, InvalidError, kind="artifact", index=0)
+
+    @pytest.mark.parametrize("on_found", ["replace", "merge"])
+    def test_reuse_does_not_update_what_the_batch_creates(
+        self, store: BaseMetadataStore, on_found: Any
+    ) -> None:
+        """Replace or merge of a node that the same batch creates is InvalidError. [4.20]"""
+        prepare(store)
+        batch = Batch()
+        batch.context("T", name="n")
+        batch.context("T", name="n", mode=Reuse("name", on_found))
+        refuse(store, batch, InvalidError, kind="context", index=1, name="n")
+
+    @pytest.mark.parametrize(
+        ("kind", "by", "fields"),
+        [
+            (ARTIFACT, "name", {}),
+            (ARTIFACT, "name", {"name": ""}),
+            (ARTIFACT, "external_id", {"name": "n"}),
+            (ARTIFACT, "external_id", {"external_id": ""}),
+            (ARTIFACT, "uri", {"name": "n"}),
+            (EXECUTION, "uri", {"name": "n"}),
+            (CONTEXT, "uri", {"name": "n"}),
+            (ARTIFACT, "id", {"name": "n"}),
+            (ARTIFACT, None, {"name": "n"}),
+        ],
+    )
+    def test_reuse_needs_something_to_find_by(
+        self, store: BaseMetadataStore, kind: NodeKind, by: Any, fields: dict[str, Any]
+    ) -> None:
+        """Reuse by what the draft, or its kind, does not have is InvalidError. [4.20]"""
+        prepare(store)
+        batch = Batch()
+        add(batch, kind, mode=Reuse(by), **fields)
+        refuse(store, batch, InvalidError, kind=kind.label, index=0)
+
+    def test_reuse_needs_a_known_way(self, store: BaseMetadataStore) -> None:
+        """An unknown `on_found` is InvalidError. [4.20]"""
+        prepare(store)
+        way: Any = "overwrite"
+        batch = Batch()
+        batch.artifact("T", name="n", mode=Reuse("name", way))
+        refuse(store, batch, InvalidError, kind="artifact", index=0)
+
+    def test_reuse_inserts_under_the_rules(self, store: BaseMetadataStore) -> None:
+        """Reuse that finds nothing and inserts a taken name or a bad property is refused. [4.18]"""
+        prepare(store)
+        put(store, ARTIFACT, name="n", external_id="x")
+        batch = Batch()
+        batch.artifact("T", name="n", external_id="y", mode=Reuse("external_id"))
+        refuse(store, batch, AlreadyExistsError, kind="artifact", index=0)
+        batch = Batch()
+        batch.artifact("T", name="m", properties={"a": 1}, mode=Reuse("name"))
+        refuse(store, batch, InvalidError, kind="artifact", index=0, property="a")
+
+    def test_refs_of_a_batch_count_in_order(self, store: BaseMetadataStore) -> None:
+        """The Ref of a draft is its kind and its position among the drafts of the kind. [7.4]"""
+        batch = batch_with()
+        refs = [add(batch, kind, name=f"{n}") for n in range(3) for kind in NodeKind]
+        assert refs == [Ref(kind, n) for n in range(3) for kind in NodeKind]
+        written = store.write(batch)
+        for ref in refs:
+            assert one(store, ref.kind, written[ref].id).name == str(ref.index)

@@ -296,8 +296,12 @@ class SQLiteDatabase(Database):
 
     def list_shape(self, values: Collection[Any]) -> str:
         """``"hex"`` for a list with text that holds a NUL, ``"json"`` otherwise."""
-        odd = any(isinstance(value, str) and "\0" in value for value in values)
-        return "hex" if odd else "json"
+        for value in values:
+            if type(value) is int:
+                break  # a list of ids
+            if "\0" in value:
+                return "hex"
+        return "json"
 
     def in_list(self, column: ColumnElement[Any], name: str, shape: str) -> ColumnElement[bool]:
         """``column IN (SELECT value FROM json_each(?))``."""
