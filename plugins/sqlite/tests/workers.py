@@ -209,6 +209,7 @@ def fork_and_close(path: str) -> Any:
 
     process = context.Process(target=child)
     process.start()
+    theirs.close()
     ours.recv()
     store.close()
     with connect(path) as other:
