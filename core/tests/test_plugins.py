@@ -213,6 +213,7 @@ class TestConnect:
             ("", "store"),
             ("memory://host/path", "no path"),
             ("memory://?a=1&a=2", "twice"),
+            ("memory://\t", "%09"),
             ("memory://?unknown=1", "unknown"),
         ],
     )

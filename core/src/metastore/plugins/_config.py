@@ -43,6 +43,13 @@ class StoreURL(NamedTuple):
                 hint="such as sqlite:///runs.db",
                 offender=Offender("store"),
             )
+        if not url.isprintable():
+            # urlsplit would pass over tabs and line ends, and so name another file.
+            raise InvalidError(
+                "the store's URL holds a control character",
+                hint="percent-encode it, such as %09 for a tab",
+                offender=Offender("store"),
+            )
         # urlsplit knows no fragments to keep: a # in a file's name is part of the name.
         parts = urlsplit(url.replace("#", "%23"))
         options: dict[str, str] = {}
