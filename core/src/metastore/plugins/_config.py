@@ -43,7 +43,7 @@ class StoreURL(NamedTuple):
                 hint="such as sqlite:///runs.db",
                 offender=Offender("store"),
             )
-        if not url.isprintable():
+        if any(each < " " for each in url):
             # urlsplit would pass over tabs and line ends, and so name another file.
             raise InvalidError(
                 "the store's URL holds a control character",
