@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from metastore.errors import InvalidError, Offender
 from metastore.model import NodeKind, PropertyKind, Value
@@ -66,6 +66,8 @@ def properties(
             hint="give a dict of keys and values",
             offender=offender,
         )
+    if not values:
+        return cast("Mapping[str, Value]", values)
     cleaned: dict[str, Value] | None = None
     plain_keys = True
     for key, value in values.items():

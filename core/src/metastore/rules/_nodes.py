@@ -55,6 +55,7 @@ class NodePlanner:
         # Names and external ids that drafts of this batch take away from a stored node.
         self._released: dict[object, int] = {}
         self._resolved: dict[TypeRef, TypeState] = {}
+        self._checked: list[tuple[str | None, str, str | None]] = []
 
     # Questions: what is asked first needs nothing but types; what is asked next needs the first.
 
@@ -66,7 +67,9 @@ class NodePlanner:
         for index, draft in enumerate(self.drafts):
             mode = draft.mode
             # Checked before it is asked for: a backend cannot look up what it cannot hold.
-            name, uri, external_id = self._texts(index, draft)
+            texts = self._texts(index, draft)
+            self._checked.append(texts)
+            name, uri, external_id = texts
             if external_id is not None:
                 external_ids.add(external_id)
             if isinstance(mode, Replace | Merge):
@@ -182,7 +185,7 @@ class NodePlanner:
 
     def _content(self, index: int, draft: NodeDraft, declared: TypeState | None) -> Content:
         """The draft's fields, checked; `declared` None leaves the declared properties aside."""
-        name, uri, external_id = self._texts(index, draft)
+        name, uri, external_id = self._checked[index]
 
         # Made on demand: nearly every draft is right.
         def offender() -> Offender:
