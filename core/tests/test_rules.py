@@ -346,6 +346,22 @@ def test_plain_values_are_not_copied() -> None:
     assert type(struct["s"]["n"]) is int
 
 
+class _Text(str):
+    __slots__ = ()
+
+
+def test_keys_become_plain_texts() -> None:
+    """Keys that are of a subclass of `str` become plain, whatever keys and values are beside."""
+    for keys in ([_Text("a"), "é"], ["é", _Text("a")], [_Text("a"), _Text("é"), "b"]):
+        batch = Batch()
+        given: Any = {key: {"n": 1} for key in keys}
+        batch.artifact("T", custom_properties=given)
+        [row] = _changes(batch).inserts[ARTIFACT]
+        assert list(row.custom_properties) == keys
+        assert {type(key) for key in row.custom_properties} == {str}
+        assert all(value == {"n": 1.0} for value in row.custom_properties.values())
+
+
 @pytest.mark.parametrize(
     ("draft", "expected"),
     [

@@ -239,6 +239,42 @@ CASES: dict[str, tuple[Any, type[MetastoreError], dict[str, Any], tuple[str, ...
         {"kind": "artifact", "property": "c"},
         ("list", "holds"),
     ),
+    "custom property that is no number": (
+        lambda batch: batch.artifact("T", custom_properties={"c": float("nan")}),
+        InvalidError,
+        {"kind": "artifact", "property": "c"},
+        ("NaN", "leave"),
+    ),
+    "custom property that is too large": (
+        lambda batch: batch.artifact("T", custom_properties={"c": 2**63}),
+        InvalidError,
+        {"kind": "artifact", "property": "c"},
+        ("64 bits", "leave"),
+    ),
+    "custom property with half a pair": (
+        lambda batch: batch.artifact("T", custom_properties={"c": HALF}),
+        InvalidError,
+        {"kind": "artifact", "property": "c"},
+        ("surrogate", "leave"),
+    ),
+    "custom property key with half a pair": (
+        lambda batch: batch.artifact("T", custom_properties={HALF: 1}),
+        InvalidError,
+        {"kind": "artifact"},
+        ("key", "surrogate"),
+    ),
+    "text for a double": (
+        lambda batch: batch.artifact("T", properties={"d": SECRET}),
+        InvalidError,
+        {"kind": "artifact", "property": "d"},
+        ("STRING", "its type declares DOUBLE"),
+    ),
+    "double for an int": (
+        lambda batch: batch.artifact("T", properties={"a": 1.0}),
+        InvalidError,
+        {"kind": "artifact", "property": "a"},
+        ("DOUBLE", "its type declares INT"),
+    ),
     "custom property key that is no text": (
         lambda batch: batch.artifact("T", custom_properties={7: 1}),
         InvalidError,

@@ -40,6 +40,7 @@ pytest.register_assert_rewrite(
             "_links",
             "_nodes",
             "_reading",
+            "_reuse",
             "_transactions",
             "_types",
             "_updates",
@@ -57,6 +58,7 @@ from metastore.testing._lifecycle import LifecycleContract  # noqa: E402
 from metastore.testing._links import LinkContract  # noqa: E402
 from metastore.testing._nodes import NodeContract  # noqa: E402
 from metastore.testing._reading import ReadingContract  # noqa: E402
+from metastore.testing._reuse import ReuseContract  # noqa: E402
 from metastore.testing._transactions import TransactionContract  # noqa: E402
 from metastore.testing._types import TypeContract  # noqa: E402
 from metastore.testing._updates import UpdateContract  # noqa: E402
@@ -72,6 +74,7 @@ __all__ = [
     "ModelContract",
     "NodeContract",
     "ReadingContract",
+    "ReuseContract",
     "StoreContract",
     "TransactionContract",
     "TypeContract",

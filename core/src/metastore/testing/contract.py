@@ -12,6 +12,7 @@ from metastore.testing._lifecycle import LifecycleContract
 from metastore.testing._links import LinkContract
 from metastore.testing._nodes import NodeContract
 from metastore.testing._reading import ReadingContract
+from metastore.testing._reuse import ReuseContract
 from metastore.testing._transactions import TransactionContract
 from metastore.testing._types import TypeContract
 from metastore.testing._updates import UpdateContract
@@ -25,6 +26,7 @@ class StoreContract(
     TypeContract,
     ValueContract,
     NodeContract,
+    ReuseContract,
     UpdateContract,
     EventContract,
     LinkContract,
