@@ -116,9 +116,6 @@ class BusyError(MetastoreError, TimeoutError):
 class ReadOnlyError(MetastoreError, PermissionError):
     """A write to a store that was opened for reading, or that this user may only read."""
 
-    # OSError's own __str__ wants errno and strerror.
-    __str__ = MetastoreError.__str__
-
 
 class ClosedError(MetastoreError, RuntimeError):
     """The store was closed before this call."""
@@ -139,13 +136,9 @@ class OutcomeUnknownError(MetastoreError, RuntimeError):
 class StorageError(MetastoreError, OSError):
     """The backend failed underneath: disk full, input/output error, connection lost."""
 
-    __str__ = MetastoreError.__str__
-
 
 class OpenError(MetastoreError, OSError):
     """The store cannot be opened; nothing was created or changed."""
-
-    __str__ = MetastoreError.__str__
 
 
 class NotAStoreError(OpenError):
@@ -175,8 +168,6 @@ class SchemaVersionError(OpenError):
 
 class FlavorError(MetastoreError, ImportError):
     """A flavor is installed but cannot be used."""
-
-    __str__ = MetastoreError.__str__
 
 
 class FlavorNotFoundError(FlavorError, LookupError):

@@ -356,7 +356,6 @@ class SQLTransaction(Transaction):
             return update(table).values(columns).where(table.c.id == bindparam("which"))
 
         statement = self._database.statement(("update", kind), build)
-        self._free_unique_columns(kind, updates)
         self._session.many(
             statement,
             [
@@ -376,17 +375,6 @@ class SQLTransaction(Transaction):
         self._drop_properties(kind, updates)
         self._insert_properties(
             kind, ((each.id, each.set_properties, each.set_custom_properties) for each in updates)
-        )
-
-    def _free_unique_columns(self, kind: NodeKind, updates: list[NodeUpdate]) -> None:
-        """Let nodes of one batch swap external ids: row by row, one would be taken for a moment."""
-        if len(updates) < 2 or not any(each.external_id is not None for each in updates):
-            return
-        table = self._schema.nodes[kind]
-        self._many(
-            ("free external id", kind),
-            lambda: update(table).values(external_id=None).where(table.c.id == bindparam("which")),
-            [(each.id,) for each in updates],
         )
 
     def _drop_properties(self, kind: NodeKind, updates: list[NodeUpdate]) -> None:

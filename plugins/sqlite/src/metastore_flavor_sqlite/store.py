@@ -63,8 +63,6 @@ def _quoted(path: Path) -> str:
 class NoStoreError(OpenError, NotFoundError):
     """There is no file of that name."""
 
-    __str__ = OpenError.__str__
-
 
 def _check_path(path: Path, *, creating: bool) -> None:
     """Refuse a path that cannot be one, before SQLite says less about it."""
