@@ -11,11 +11,12 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import metastore
-from metastore import Batch, MetastoreError, NodeKind, PropertyKind, Store
+from metastore import Batch, MetastoreError, NodeKind, OpenMode, PropertyKind, Store
 
 ARTIFACT = NodeKind.ARTIFACT
 
@@ -295,6 +296,8 @@ def fork_with_threads(path: str) -> Any:
 
 def as_nobody(path: str, work: str) -> Any:
     """Read or write the store as a user who owns nothing."""
+    from metastore_flavor_sqlite import SQLiteConfig, SQLiteMetadataStore
+
     # First once by hand: what is imported later may lie where nobody may look.
     with metastore.connect("sqlite://") as warm:
         warm.write(artifacts(1))
@@ -302,8 +305,11 @@ def as_nobody(path: str, work: str) -> Any:
     os.setgid(65534)
     os.setuid(65534)
 
+    # Without `connect`, which would look for flavors in folders that only root may enter.
     def attempted() -> Any:
-        with connect(path, mode="r" if work == "read" else "rw") as store:
+        config = SQLiteConfig(path=Path(path))
+        mode: OpenMode = "r" if work == "read" else "rw"
+        with metastore.Store(SQLiteMetadataStore.open(config, mode=mode)) as store:
             if work == "write":
                 store.write(artifacts(1, prefix="nobody's "))
             return len(store.artifacts())
