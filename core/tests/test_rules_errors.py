@@ -644,6 +644,12 @@ CASES: dict[str, tuple[Any, type[MetastoreError], dict[str, Any], tuple[str, ...
         {"kind": "event", "index": 0},
         ("this batch",),
     ),
+    "event of another batch's draft": (
+        _event(Ref(ARTIFACT, 0, 10**9), 200, EventType.INPUT),
+        InvalidError,
+        {"kind": "event", "index": 0},
+        ("an artifact of another batch", "the id that it got"),
+    ),
     "event with a bad path": (
         _event(101, 200, EventType.INPUT, path=("a", 1.0)),
         InvalidError,

@@ -13,6 +13,7 @@ returns a `Ref`, and wherever an id is wanted a `Ref` of the same batch will do:
 from __future__ import annotations
 
 import enum
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -60,6 +61,8 @@ class Ref(NamedTuple):
     kind: NodeKind
     index: int  # type: ignore[assignment]  # hides a tuple's method
     """Position in the batch's list of that kind."""
+    batch: int = 0
+    """Which batch it is of, so that none takes another's; 0 is any."""
 
 
 NodeRef: TypeAlias = "int | Ref"
@@ -205,10 +208,15 @@ class LinkDraft(NamedTuple):
 _NONE: Mapping[str, Any] = {}
 
 
+_numbers = itertools.count(1)
+
+
 class Batch:
     """Drafts of everything that is to be written together."""
 
     def __init__(self) -> None:
+        self.number = next(_numbers)
+        """Of this batch in its process; its `Ref`s carry it."""
         self.types: list[TypeDraft] = []
         self.nodes: dict[NodeKind, list[NodeDraft]] = {kind: [] for kind in NODE_KINDS}
         self.events: list[EventDraft] = []
@@ -346,7 +354,7 @@ class Batch:
         """Add a draft that is already made."""
         drafts = self.nodes[kind]
         drafts.append(draft)
-        return Ref(kind, len(drafts) - 1)
+        return Ref(kind, len(drafts) - 1, self.number)
 
     def event(
         self,
@@ -411,8 +419,16 @@ class WrittenBatch:
 
     types: Sequence[Written]
     nodes: Mapping[NodeKind, Sequence[Written]]
+    batch: int = 0
+    """The number of the batch that was written."""
 
     def __getitem__(self, ref: Ref) -> Written:
+        if ref.batch not in (0, self.batch):
+            raise InvalidError(
+                f"the Ref of this {ref.kind.label} is one of another batch",
+                hint="use the Ref that the written batch returned for it",
+                offender=Offender(ref.kind.label, ref.index),
+            )
         return self.nodes[ref.kind][ref.index]
 
     @property

@@ -22,8 +22,9 @@ class Ends:
     """
 
     def __init__(
-        self, existing: Mapping[NodeKind, set[int]], drafts: Mapping[NodeKind, Any]
+        self, existing: Mapping[NodeKind, set[int]], drafts: Mapping[NodeKind, Any], batch: int
     ) -> None:
+        self._batches = (batch, 0)
         self._existing = {kind: existing.get(kind, set()) for kind in NODE_KINDS}
         self._drafts = drafts
 
@@ -31,15 +32,22 @@ class Ends:
         """The id or row that the end of an event or a link stands for."""
         if type(ref) is int and ref in self._existing[kind]:
             return ref
-        if type(ref) is Ref and ref.kind is kind:
+        if type(ref) is Ref and ref.kind is kind and ref.batch in self._batches:
             outcomes = self._drafts[kind].outcomes
             if 0 <= ref.index < len(outcomes):
                 return cast("Target", outcomes[ref.index][0])
         raise self._error(kind, ref, Offender(what, index))
 
-    @staticmethod
-    def _error(kind: NodeKind, ref: NodeRef, offender: Offender) -> InvalidError | NotFoundError:
+    def _error(
+        self, kind: NodeKind, ref: NodeRef, offender: Offender
+    ) -> InvalidError | NotFoundError:
         if isinstance(ref, Ref):
+            if ref.batch not in self._batches:
+                return InvalidError(
+                    f"{offender} names {_an(kind)} of another batch",
+                    hint="write that batch first, and use the id that it got",
+                    offender=offender,
+                )
             return InvalidError(
                 f"{offender} wants {_an(kind)} of this batch, and names another thing",
                 hint="use the Ref that this batch returned for it",

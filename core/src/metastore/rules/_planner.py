@@ -62,7 +62,8 @@ class Planner:
             planner.learn(found)
             planner.plan(changes, self._now)
 
-        self._plan_links(_links.Ends(known.existing, self._nodes), changes, answers)
+        ends = _links.Ends(known.existing, self._nodes, batch.number)
+        self._plan_links(ends, changes, answers)
         return changes
 
     def _plan_links(
@@ -100,6 +101,7 @@ class Planner:
                 kind: results(planner.outcomes, applied.nodes.get(kind, ()))
                 for kind, planner in self._nodes.items()
             },
+            self._batch.number,
         )
 
 

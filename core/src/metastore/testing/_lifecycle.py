@@ -20,6 +20,7 @@ from metastore.testing._base import (
     EXECUTION,
     INT,
     ContractBase,
+    MakeStore,
     Reopen,
     batch_with,
     events,
@@ -98,6 +99,15 @@ class LifecycleContract(ContractBase):
         assert before.startswith(f"{store.FLAVOR}://")
         store.close()
         assert store.location == before
+
+    def test_a_store_tells_itself_from_others(
+        self, store: BaseMetadataStore, new_store: MakeStore
+    ) -> None:
+        """A store is the same as itself, and not the same as a store of other data. [10.9]"""
+        other = new_store()
+        assert store.is_same(store)
+        assert not store.is_same(other)
+        assert not other.is_same(store)
 
     def test_what_was_written_is_there_again(
         self, store: BaseMetadataStore, open_again: Reopen

@@ -219,6 +219,19 @@ class LinkContract(ContractBase):
             refuse(store, batch, InvalidError, kind=kind.label, index=0)
 
     @LINKS
+    def test_refs_of_another_batch(self, store: BaseMetadataStore, kind: LinkKind) -> None:
+        """A Ref that another batch returned is InvalidError, whatever stands in its place. [6.1]"""
+        context, other = _ends(store, kind)
+        for at in range(2):
+            ends = [context, other]
+            ends[at] = add(Batch(), (CONTEXT, kind.other)[at])
+            batch = Batch()
+            for number, each in enumerate((CONTEXT, kind.other)):
+                add(batch, each, name=f"{number} in its place")
+            _link(batch, kind, *ends)
+            refuse(store, batch, InvalidError, kind=kind.label, index=0)
+
+    @LINKS
     def test_links_are_read_by_their_ends(self, store: BaseMetadataStore, kind: LinkKind) -> None:
         """A LinkQuery gives links of one of the contexts and one of the others, ordered. [8.2,
         8.14]

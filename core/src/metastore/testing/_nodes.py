@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from metastore.base import BaseMetadataStore
-from metastore.batch import Batch, Outcome, Ref, Reuse
+from metastore.batch import Batch, Outcome, Reuse
 from metastore.errors import AlreadyExistsError, InvalidError, NotFoundError
 from metastore.model import (
     Artifact,
@@ -407,7 +407,7 @@ class NodeContract(ContractBase):
         """The Ref of a draft is its kind and its position among the drafts of the kind. [7.4]"""
         batch = batch_with()
         refs = [add(batch, kind, name=f"{n}") for n in range(3) for kind in NodeKind]
-        assert refs == [Ref(kind, n) for n in range(3) for kind in NodeKind]
+        assert [ref[:2] for ref in refs] == [(kind, n) for n in range(3) for kind in NodeKind]
         written = store.write(batch)
         for ref in refs:
             assert one(store, ref.kind, written[ref].id).name == str(ref.index)
