@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from metastore import Batch, EventType, ExecutionState, MemoryMetadataStore, NodeKind, Store
+from metastore import (
+    Batch,
+    EventType,
+    ExecutionState,
+    InvalidError,
+    MemoryMetadataStore,
+    NodeKind,
+    Store,
+)
 from metastore.lineage import Lineage, walk
 
 # Events as (artifact, execution, type): artifacts and executions are numbered from 1.
@@ -83,6 +92,12 @@ class TestWalk:
     ) -> None:
         """A hop is from an artifact to an execution, or on to an artifact."""
         assert nodes(walk(store_with(DIAMOND), [4], max_hops=hops)) == expected
+
+    @pytest.mark.parametrize("hops", [-1, 1.5, "2", True])
+    def test_hops_that_are_none(self, hops: Any) -> None:
+        """A number of hops that is no integer from 0 is refused."""
+        with pytest.raises(InvalidError, match="max_hops"):
+            walk(store_with(DIAMOND), [4], max_hops=hops)
 
     @pytest.mark.parametrize("type", [each for each in EventType if each])
     def test_every_type_of_event_has_a_direction(self, type: EventType) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from metastore import (
     INTERFACE_VERSION,
     FlavorError,
     FlavorNotFoundError,
+    InvalidError,
     MetastoreError,
     connect,
     find_flavors,
@@ -225,6 +228,20 @@ class TestConnect:
         with pytest.raises(MetastoreError, match=says):
             connect(url)
         assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize(
+        ("url", "says"),
+        [
+            (Path("/data/my runs.db"), "write sqlite:////data/my runs.db"),
+            (Path("a?b.db"), "write sqlite:///a%3Fb.db"),
+            (3, "int"),
+            (b"memory://", "bytes"),
+        ],
+    )
+    def test_what_is_no_text_is_no_url(self, url: Any, says: str) -> None:
+        """A path is answered with its URL, anything else with what it is."""
+        with pytest.raises(InvalidError, match=re.escape(says)):
+            connect(url)
 
     def test_what_is_not_installed_is_no_broken_flavor(self) -> None:
         """A flavor that is not installed is told apart from one that does not load."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from metastore import (
     LinkQuery,
     MemoryMetadataStore,
     NodeKind,
+    NotFoundError,
     PropertyKind,
     ReadOnlyError,
     StorageError,
@@ -27,19 +28,9 @@ from metastore import (
 )
 from metastore.batch import Batch, WrittenBatch
 
+from .recorded import record, store
 
-@pytest.fixture
-def store() -> Iterator[Store]:
-    """An empty store in memory."""
-    with Store(MemoryMetadataStore()) as opened:
-        yield opened
-
-
-def record(store: Store, **step: Any) -> Any:
-    """A run with one step that has one output, which gets `step`; the step as it is read."""
-    with store.run("p") as run, run.step("s") as recorder:
-        recorder.output("out", **step)
-    return store.find_run(run.id).steps["s"]
+__all__ = ["store"]
 
 
 class TestRuns:
@@ -79,7 +70,10 @@ class TestRuns:
         """Two runs cannot have one name, and the second leaves nothing behind."""
         with store.run("train", name="nightly"):
             pass
-        with pytest.raises(AlreadyExistsError), store.run("other", name="nightly"):
+        with (
+            pytest.raises(AlreadyExistsError, match="there is a run 'nightly' already"),
+            store.run("other", name="nightly"),
+        ):
             pass
         assert [each.name for each in store.pipelines()] == ["train"]
 
@@ -149,10 +143,12 @@ class TestRuns:
         """`start`, `fail` and `cancel` do without a with block what leaving it does."""
         run = store.run("train").start()
         run.step("s").start().cancel()
+        run.step("other").start().fail(OSError("gone"))
         run.fail("the disk is gone")
         found = store.find_run(run.id)
         assert (found.state, found.error) == (ExecutionState.FAILED, "the disk is gone")
         assert found.steps["s"].state is ExecutionState.CANCELED
+        assert found.steps["other"].error == "OSError: gone"
 
 
 class TestSteps:
@@ -203,7 +199,21 @@ class TestSteps:
         assert metrics == {"loss": 0.5, "accuracy": 1.0}
         assert all(type(value) is float for value in metrics.values())
 
-    @pytest.mark.parametrize("value", [None, "high", float("nan"), {"a": 1}])
+    def test_metrics_that_are_not_finite(self, store: Store) -> None:
+        """A loss that becomes NaN or infinite is recorded; the last value of a name counts."""
+        with store.run("p") as run, run.step("s") as step:
+            step.metrics({"loss": 0.5, "gap": math.inf, "drop": -math.inf, "back": math.nan})
+            step.metrics({"loss": math.nan, "back": 1})
+        metrics = store.find_run(run.id).steps["s"].metrics
+        assert math.isnan(metrics["loss"])
+        assert {name: value for name, value in metrics.items() if name != "loss"} == {
+            "gap": math.inf,
+            "drop": -math.inf,
+            "back": 1.0,
+        }
+        assert run.state is ExecutionState.COMPLETE
+
+    @pytest.mark.parametrize("value", [None, "high", {"a": 1}])
     def test_a_metric_that_is_no_number_is_refused(self, store: Store, value: Any) -> None:
         """A metric that is no number is refused by its name; the step says why it failed."""
         with (
@@ -375,19 +385,39 @@ class TestReuse:
                 step.input("in", "s3://raw.csv", type="Dataset")
         assert len(store.artifacts(uri="s3://raw.csv", type="Dataset")) == 1
 
-    @pytest.mark.parametrize("wrong", [None, 1.5, True, object()])
+    @pytest.mark.parametrize("wrong", [None, 1.5, True, object(), b"u", ["u", None], {"u": 1}])
     def test_an_input_that_is_no_artifact_is_refused(self, store: Store, wrong: Any) -> None:
         """What is neither artifact nor id nor uri is refused at once."""
         with store.run("p") as run, run.step("s") as step, pytest.raises(InvalidError):
             step.input("in", wrong)
+        assert not store.find_run(run.id).steps["s"].inputs
 
-    def test_an_input_that_does_not_exist_fails_the_step(self, store: Store) -> None:
-        """An id that no artifact has is an error when the step ends, which is then FAILED."""
-        with pytest.raises(LookupError), store.run("p") as run, run.step("s") as step:
-            step.input("in", 424242)
+    def test_what_is_of_another_kind_is_no_input(self, store: Store) -> None:
+        """A run or step has an id too, but is no artifact; what a store returned for one is."""
+        record(store, uri="u")
+        found = store.runs()[0]
+        with store.run("p") as run, run.step("s") as step:
+            for wrong in (
+                run,
+                step,
+                found,
+                found.steps[0],
+                found.context,
+                found.steps[0].execution,
+            ):
+                with pytest.raises(InvalidError, match="where an artifact is wanted"):
+                    step.input("in", wrong)  # type: ignore[arg-type]  # the test's point
+            step.input("in", store.artifact(1).node)
+        assert store.find_run(run.id).steps["s"].inputs["in"] == store.artifact(1)
+
+    def test_an_input_that_does_not_exist_is_refused(self, store: Store) -> None:
+        """An id that no artifact has is an error where it is given, and spoils nothing else."""
+        with store.run("p") as run, run.step("s") as step:
+            with pytest.raises(NotFoundError, match="424242"):
+                step.input("in", 424242)
+            step.output("out")
         found = store.find_run(run.id).steps["s"]
-        assert found.state is ExecutionState.FAILED
-        assert "424242" in (found.error or "")
+        assert (found.state, [*found.outputs]) == (ExecutionState.COMPLETE, ["out"])
 
 
 class Failing(MemoryMetadataStore):
@@ -418,6 +448,25 @@ class TestFailingStore:
         backend = Failing()
         with pytest.raises(StorageError), Store(backend).run("p"):
             backend.broken = True
+
+    def test_nothing_is_lost_when_the_store_comes_back(self) -> None:
+        """A step whose end could not be written can be finished when the store is back."""
+        backend = Failing()
+        store = Store(backend)
+        run = store.run("p").start()
+        with pytest.raises(StorageError), run.step("s") as step:
+            step.output("out", uri="u")
+            step.metric("loss", 0.5)
+            backend.broken = True
+        backend.broken = False
+        step.finish()
+        run.finish()
+        found = store.find_run(run.id).steps["s"]
+        assert (found.state, found.outputs["out"].uri, found.metrics) == (
+            ExecutionState.COMPLETE,
+            "u",
+            {"loss": 0.5},
+        )
 
     def test_a_store_for_reading_refuses_a_run(self) -> None:
         """A run in a store that is open for reading is refused before its block begins."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from typing import Any
 
 import pytest
 
@@ -118,6 +119,21 @@ class TestListing:
         assert numbers(store.artifacts(ids=[3, 1, 3, 99])) == [0, 2]
         assert numbers(store.artifacts(type="None")) == []
 
+    def test_turning_around(self, store: Store) -> None:
+        """A list is turned around whole; one with a limit has no end to begin from."""
+        every = store.artifacts()
+        assert [each.id for each in every.newest_first(3)] == [each.id for each in every][:-4:-1]
+        with pytest.raises(InvalidError, match="whole list"):
+            store.artifacts(limit=2).newest_first()
+        with pytest.raises(InvalidError, match="limit"):
+            every.newest_first(-1)
+
+    @pytest.mark.parametrize("index", ["a0", 1.0, None])
+    def test_an_index_that_is_none(self, store: Store, index: Any) -> None:
+        """A list has positions, and says how to find things by name."""
+        with pytest.raises(TypeError, match="find_run"):
+            store.artifacts()[index]
+
     def test_repr_shows_a_few(self, store: Store) -> None:
         """The representation of a list shows the first few and how many there are."""
         assert repr(store.artifacts(limit=2)).count("<Artifact") == 2
@@ -155,8 +171,55 @@ class TestStore:
         with pytest.raises(NotFoundError):
             store.pipeline("x") if name == "pipeline" else store.type(NodeKind.ARTIFACT, "x")
 
-    @pytest.mark.parametrize("order", ["", "name", "-uri", "--id"])
-    def test_an_order_that_is_none(self, store: Store, order: str) -> None:
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"type": 3},
+            {"name": b"a"},
+            {"uri": 3},
+            {"external_id": 3},
+            {"ids": 3},
+            {"ids": "12"},
+            {"ids": ["1"]},
+            {"ids": [True]},
+            {"context": "c"},
+            {"context": 0},
+        ],
+    )
+    def test_conditions_that_are_none(self, store: Store, wrong: Any) -> None:
+        """A condition that nothing can meet, being of the wrong sort, is refused."""
+        with pytest.raises(InvalidError):
+            store.artifacts(**wrong)
+
+    def test_a_run_is_found_by_id_or_name_only(self, store: Store) -> None:
+        """What is neither is refused; a kind of nodes is a NodeKind."""
+        ask: Any = store
+        for wrong in (None, True, 1.5, b"name", 0):
+            with pytest.raises(InvalidError):
+                ask.find_run(wrong)
+        with pytest.raises(InvalidError):
+            ask.pipeline(3)
+        with pytest.raises(InvalidError, match=r"NodeKind\.ARTIFACT"):
+            ask.types("artifact")
+        with pytest.raises(InvalidError, match=r"NodeKind\.ARTIFACT"):
+            ask.type("artifact", "T")
+        with pytest.raises(InvalidError, match="Batch"):
+            ask.write(None)
+
+    def test_a_name_that_several_runs_have(self) -> None:
+        """Where runs of several programs have one name, none of them is picked in silence."""
+        with Store(MemoryMetadataStore()) as store:
+            batch = Batch()
+            for type in ("metastore.Run", "pipeline_run"):
+                batch.type(NodeKind.CONTEXT, type)
+                batch.context(type, name="nightly")
+            store.write(batch)
+            with pytest.raises(InvalidError, match="ids 1 and 2"):
+                store.find_run("nightly")
+            assert store.find_run(2).id == 2
+
+    @pytest.mark.parametrize("order", ["", "name", "-uri", "--id", None])
+    def test_an_order_that_is_none(self, store: Store, order: Any) -> None:
         """An unknown order is refused, and the error lists the known ones."""
         with pytest.raises(InvalidError, match="create_time"):
             store.artifacts(order_by=order)
@@ -223,8 +286,11 @@ class TestUpdate:
 
     def test_wrong_values_change_nothing(self, store: Store) -> None:
         """A value of the wrong kind is an error, and nothing is written."""
-        with pytest.raises(InvalidError):
+        with pytest.raises(InvalidError, match="property 'n' of artifact") as raised:
             store.update(store.artifact(1), lambda a: {"n": "one"})
+        assert "batch" not in str(raised.value)
+        with pytest.raises(InvalidError, match="dict"):
+            store.update(store.artifact(1), lambda a: None)  # type: ignore[arg-type,return-value]
         assert store.artifact(1).properties == {"n": 0}
 
 

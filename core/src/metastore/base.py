@@ -165,6 +165,13 @@ class BaseMetadataStore(ABC):
             query = replace(query, after=cursor_of(page[-1], query.order_by))
             left = None if left is None else left - size
 
+    def is_same(self, other: BaseMetadataStore) -> bool:
+        """Whether both are open over the same data, so that an id of one is that of the other.
+
+        False where that cannot be told: to take two stores for one would link to wrong nodes.
+        """
+        return other is self
+
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Reads inside the block see one state of the store; needs the capability `snapshot`."""

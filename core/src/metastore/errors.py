@@ -92,6 +92,18 @@ class MetastoreError(Exception):
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message
 
+    def about(self, offender: Offender, *, hint: str | None = None) -> MetastoreError:
+        """The same error in other words: about `offender`, for who knows of no batch.
+
+        Whoever records a step has made outputs, not drafts at positions of a batch.
+        """
+        message = self.message
+        if self.offender is not None:
+            message = message.replace(str(self.offender), str(offender))
+        retold = type(self)(message, hint=hint or self.hint, offender=offender)
+        retold.__cause__ = self
+        return retold
+
 
 class InvalidError(MetastoreError, ValueError):
     """The input breaks a rule of the contract; nothing was written."""

@@ -6,7 +6,8 @@ users expect to see (states, events with paths, attributions) is there.
 
 ====================  =====================================================================
 parameters            custom properties of the run, of the step's execution
-metrics               declared properties of the step's type, always DOUBLE
+metrics               declared properties of the step's type, always DOUBLE; those that are NaN
+                      or infinite, which not every backend can hold, as words in `NONFINITE`
 bookkeeping           declared properties; of steps, those that begin with ``metastore_``
 ====================  =====================================================================
 """
@@ -20,6 +21,7 @@ __all__ = [
     "ERROR",
     "FINISHED",
     "HOST",
+    "NONFINITE",
     "PIPELINE_TYPE",
     "PROCESS",
     "PROCESS_START",
@@ -43,6 +45,8 @@ STATE = "state"
 """Of a run: the name of an `ExecutionState`."""
 STEP = "metastore_step"
 """The step's name."""
+NONFINITE = "metastore_nonfinite"
+"""STRUCT: from metrics to ``"NaN"``, ``"Infinity"`` or ``"-Infinity"``, where there are such."""
 ERROR = "metastore_error"
 """Why it failed: the exception's class and text."""
 HOST = "metastore_host"

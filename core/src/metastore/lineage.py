@@ -8,7 +8,7 @@ from typing import NamedTuple, cast
 
 from metastore.base import BaseMetadataStore
 from metastore.model import Artifact, Event, Execution, ExecutionState, NodeKind
-from metastore.query import EventQuery, NodeQuery
+from metastore.query import EventQuery, NodeQuery, check_number
 
 __all__ = ["Lineage", "StepLabel", "walk"]
 
@@ -148,8 +148,18 @@ def walk(
         Towards what they were made from; towards what was made from them; both are two walks, so
         that a sibling (another output of the same execution's input) is in neither.
     max_hops:
-        How far: from an artifact to an execution, or on to an artifact, is one hop.
+        How far: from an artifact to an execution, or on to an artifact, is one hop; 0 is the
+        artifacts alone, None as far as it goes.
+
+    Raises
+    ------
+    InvalidError
+        `max_hops` is no integer, or negative.
     """
+    if max_hops is not None:
+        check_number(
+            max_hops, "max_hops is an integer from 0", 0, hint="use None to go all the way"
+        )
     events: dict[tuple[int, int, int], Event] = {}
     artifact_ids, execution_ids = set(artifacts), set[int]()
     for wanted, upwards in ((upstream, True), (downstream, False)):

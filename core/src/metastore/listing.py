@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, overload
 
 from metastore.base import BaseMetadataStore, cursor_of
+from metastore.errors import InvalidError
 from metastore.model import AnyNode
-from metastore.query import NodeQuery
+from metastore.query import NodeQuery, check_number
 
-__all__ = ["Listing"]
+__all__ = ["Listing", "checked_limit"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -38,9 +40,19 @@ class Listing(Sequence[T_co]):
     def newest_first(self, limit: int | None = None) -> Listing[T_co]:
         """The same list from its end; of it the first `limit` items.
 
-        For lists without a limit of their own, as of pipelines and runs.
+        Raises
+        ------
+        InvalidError
+            The list has a limit of its own, whose end is nowhere in the store.
         """
-        query = replace(self._query, descending=not self._query.descending, limit=limit)
+        if self._query.limit is not None:
+            raise InvalidError(
+                "a list with a limit cannot be turned around",
+                hint="turn the whole list around, and limit that: newest_first(limit)",
+            )
+        query = replace(
+            self._query, descending=not self._query.descending, limit=checked_limit(limit)
+        )
         return Listing(self._backend, query, self._wrap)
 
     def __iter__(self) -> Iterator[T_co]:
@@ -80,7 +92,14 @@ class Listing(Sequence[T_co]):
     def __getitem__(self, index: int | slice) -> T_co | list[T_co]:
         if isinstance(index, slice):
             return self._slice(index)
-        node = self._node(index)
+        try:
+            position = operator.index(index)
+        except TypeError:
+            raise TypeError(
+                f"a list has positions and slices, no {type(index).__name__}; a run or a step is "
+                "found by its name with find_run, pipeline or steps[...]"
+            ) from None
+        node = self._node(position)
         if node is None:
             raise IndexError(f"the list has no item {index}")
         return self._wrap([node])[0]
@@ -109,3 +128,10 @@ class Listing(Sequence[T_co]):
         if len(shown) > 3:
             lines.append(f"... {len(self)} in all")
         return "[" + ",\n ".join(lines) + "]"
+
+
+def checked_limit(limit: int | None) -> int | None:
+    """The limit, if it is one."""
+    if limit is not None:
+        check_number(limit, "a limit is an integer from 0", 0, hint="use None for no limit")
+    return limit

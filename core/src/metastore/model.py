@@ -61,6 +61,17 @@ class _IntEnum(enum.IntEnum):
 
     __hash__ = int.__hash__
 
+    def __str__(self) -> str:
+        """The name: ``print(run.state)`` is for people."""
+        return self._name_
+
+    def __format__(self, spec: str) -> str:
+        """The name, laid out as text; the number where `spec` is one for integers."""
+        return format(int(self) if spec[-1:] in _INTEGER_FORMATS else str(self), spec)
+
+
+_INTEGER_FORMATS = tuple("bcdoxX")
+
 
 class NodeKind(_IntEnum):
     """The three kinds of nodes, and so of types; the numbers are `Type.type_kind` of the schema."""

@@ -42,6 +42,7 @@ class TypeQuery:
     external_ids: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
+        _check_kind(self.kind)
         if self.keys is not None and any(key.version == "" for key in self.keys):
             object.__setattr__(self, "keys", [_unversioned(key) for key in self.keys])
 
@@ -93,6 +94,7 @@ class NodeQuery:
     def __post_init__(self) -> None:
         # Here, so that no flavor has to say what a condition means that can mean nothing.
         kind = self.kind
+        _check_kind(kind)
         if self.uris is not None and kind is not NodeKind.ARTIFACT:
             raise _meaningless("uris", kind, "only artifacts have a uri")
         if self.context_ids is not None and kind is NodeKind.CONTEXT:
@@ -113,6 +115,20 @@ class NodeQuery:
                 f"a query for {kind.label}s has a negative limit",
                 hint="use None for no limit",
             )
+
+
+def _check_kind(kind: object) -> None:
+    if type(kind) is not NodeKind:
+        raise InvalidError(
+            f"a query is for a kind of nodes, not for {kind!r}",
+            hint="use NodeKind.ARTIFACT, NodeKind.EXECUTION or NodeKind.CONTEXT",
+        )
+
+
+def check_number(number: object, rule: str, least: int, hint: str | None = None) -> None:
+    """Raise `InvalidError`, saying the rule, for what is no integer of at least `least`."""
+    if not isinstance(number, int) or isinstance(number, bool) or number < least:
+        raise InvalidError(rule, hint=hint)
 
 
 def _meaningless(condition: str, kind: NodeKind, hint: str) -> InvalidError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -11,9 +11,9 @@ from metastore import pipelines
 from metastore.base import BaseMetadataStore
 from metastore.batch import Batch, Merge, NodeDraft, WrittenBatch
 from metastore.errors import ConflictError, InvalidError, NotFoundError, Offender
-from metastore.listing import Listing
+from metastore.listing import Listing, checked_limit
 from metastore.model import AnyNode, Artifact, Context, Execution, NodeKind, Type, TypeKey, Value
-from metastore.query import NodeQuery, OrderBy, TypeQuery
+from metastore.query import NodeQuery, OrderBy, TypeQuery, check_number
 from metastore.recording import RunRecorder
 from metastore.views import (
     ArtifactView,
@@ -110,6 +110,7 @@ class Store:
 
     def pipeline(self, name: str) -> Pipeline:
         """The pipeline of that name; raises `NotFoundError`."""
+        _check_text(name, "pipeline")
         query = pipelines.pipelines_query()
         found = self.backend.read_nodes(_with(query, names=[name], limit=1))
         if not found:
@@ -124,18 +125,36 @@ class Store:
         """The runs of all pipelines, in the order in which they were recorded."""
         query = pipelines.runs_query()
         return runs_listing(
-            self.backend, _with(query, descending=newest_first, limit=_limit(limit))
+            self.backend, _with(query, descending=newest_first, limit=checked_limit(limit))
         )
 
     def find_run(self, which: int | str) -> Run:
-        """The run of that id or name; raises `NotFoundError`."""
-        query = pipelines.runs_query()
-        query = _with(query, ids=[which]) if isinstance(which, int) else _with(query, names=[which])
-        found = runs_listing(self.backend, _with(query, limit=1))[:1]
+        """The run of that id (an int) or name (a text).
+
+        Raises
+        ------
+        NotFoundError
+            There is none.
+        InvalidError
+            Several runs have the name; or `which` is neither.
+        """
+        if isinstance(which, str):
+            query = _with(pipelines.runs_query(), names=[which], limit=2)
+        else:
+            check_number(which, "a run is found by its id, an integer from 1, or by its name", 1)
+            query = _with(pipelines.runs_query(), ids=[which], limit=1)
+        found = [*runs_listing(self.backend, query)]
         if not found:
             raise NotFoundError(
                 f"there is no run {which!r} in {self.location}",
                 hint="runs() lists them",
+                offender=Offender("run", name=str(which)),
+            )
+        if len(found) > 1:
+            raise InvalidError(
+                f"several runs are called {which!r}, such as those of ids {found[0].id} and "
+                f"{found[1].id}",
+                hint="find it by its id",
                 offender=Offender("run", name=str(which)),
             )
         return found[0]
@@ -180,6 +199,7 @@ class Store:
             At most so many.
         """
         query = _query(NodeKind.ARTIFACT, type, ids, name, external_id, context, order_by, limit)
+        _check_text(uri, "uri")
         query = _with(query, uris=None if uri is None else [uri])
         return Listing(self.backend, query, views_of(self.backend, NodeKind.ARTIFACT))
 
@@ -213,7 +233,7 @@ class Store:
         return Listing(self.backend, query, views_of(self.backend, NodeKind.CONTEXT))
 
     def _node(self, kind: NodeKind, id: int) -> AnyNode:
-        _check_number(id, "an id is an integer from 1", least=1)
+        check_number(id, "an id is an integer from 1", 1)
         found = self.backend.read_nodes(NodeQuery(kind, ids=[id]))
         if not found:
             raise NotFoundError(
@@ -231,10 +251,13 @@ class Store:
 
     def type(self, kind: NodeKind, name: str, version: str | None = None) -> Type:
         """The type of that name and version; raises `NotFoundError`."""
-        found = self.backend.read_types(TypeQuery(kind, keys=[TypeKey(kind, name, version)]))
+        _check_text(name, "type")
+        _check_text(version, "version")
+        key = TypeKey(kind, name, version)
+        found = self.backend.read_types(TypeQuery(kind, keys=[key]))
         if not found:
             raise NotFoundError(
-                f"there is no {kind.label} type {name!r} in {self.location}",
+                f"there is no {kind.label} type {str(key)!r} in {self.location}",
                 hint="types() lists them",
                 offender=Offender(f"{kind.label} type", name=name),
             )
@@ -244,6 +267,10 @@ class Store:
 
     def write(self, batch: Batch) -> WrittenBatch:
         """Write a batch whole, or raise and write nothing; see `Batch`."""
+        if not isinstance(batch, Batch):
+            raise InvalidError(
+                f"a {type(batch).__name__} cannot be written", hint="give a metastore.Batch"
+            )
         return self.backend.write(batch)
 
     def update(
@@ -272,12 +299,34 @@ class Store:
         Returns
         -------
         The node as it was written.
+
+        Raises
+        ------
+        InvalidError
+            The node is of another store, or `change` gives what it cannot hold.
+        NotFoundError
+            The node is gone.
+        ConflictError
+            Others changed it each time.
         """
         kind = _kind(node)
+        offender = Offender(kind.label, id=node.id)
+        if not self.backend.is_same(node._backend):
+            raise InvalidError(
+                f"{offender} is one of another store ({node._backend.location})",
+                hint=f"read it from {self.location}",
+                offender=offender,
+            )
         wrap = views_of(self.backend, kind)
         for attempt in range(attempts):
             current: V = wrap([self._node(kind, node.id)])[0]
             wanted = change(current)
+            if not isinstance(wanted, Mapping):
+                raise InvalidError(
+                    f"the change of {offender} gave a {type(wanted).__name__}",
+                    hint="return a dict of the properties to set; None as a value removes one",
+                    offender=offender,
+                )
             given = {key: value for key, value in wanted.items() if value is not None}
             keys = frozenset(wanted)
             mode = Merge(
@@ -295,10 +344,14 @@ class Store:
             batch.add(kind, draft)
             try:
                 self.backend.write(batch)
-            except ConflictError:
+            except ConflictError as error:
                 if attempt + 1 == attempts:
-                    raise
+                    raise error.about(offender) from error
                 continue
+            except InvalidError as error:
+                raise error.about(
+                    offender._replace(property=error.offender and error.offender.property)
+                ) from error
             return cast("V", wrap([self._node(kind, node.id)])[0])
         raise InvalidError("attempts must be at least 1")
 
@@ -321,15 +374,31 @@ def _with(query: NodeQuery, **changes: Any) -> NodeQuery:
     return replace(query, **changes)
 
 
-def _limit(limit: int | None) -> int | None:
-    if limit is not None:
-        _check_number(limit, "a limit is an integer from 0", least=0)
-    return limit
+def _check_text(text: object, what: str) -> None:
+    if text is not None and not isinstance(text, str):
+        raise InvalidError(
+            f"the {what} that is asked for is of type {type(text).__name__}, not text"
+        )
 
 
-def _check_number(number: object, rule: str, *, least: int) -> None:
-    if not isinstance(number, int) or isinstance(number, bool) or number < least:
-        raise InvalidError(rule)
+def _ids(ids: object) -> list[int]:
+    if isinstance(ids, Iterable) and not isinstance(ids, str | bytes):
+        listed = list(ids)
+        if all(isinstance(id, int) and not isinstance(id, bool) for id in listed):
+            return listed
+    raise InvalidError("ids are a list of integers", hint="such as ids=[1, 2]")
+
+
+def _order(order_by: object) -> tuple[OrderBy, bool]:
+    """What to order by, and whether the last is first."""
+    text = order_by if isinstance(order_by, str) else ""
+    field = text.removeprefix("-")
+    if field not in {each.value for each in OrderBy}:
+        raise InvalidError(
+            f"nodes cannot be ordered by {order_by!r}",
+            hint="order by id, create_time or update_time; with a minus in front, the last first",
+        )
+    return OrderBy(field), text != field
 
 
 def _query(
@@ -339,15 +408,16 @@ def _query(
     name: str | None,
     external_id: str | None,
     context: int | None,
-    order_by: str,
+    order_by: object,
     limit: int | None,
 ) -> NodeQuery:
-    field = order_by.removeprefix("-")
-    if field not in {each.value for each in OrderBy}:
-        raise InvalidError(
-            f"nodes cannot be ordered by {field!r}",
-            hint="order by id, create_time or update_time; with a minus in front, the last first",
-        )
+    for what, text in (("type", type), ("name", name), ("external id", external_id)):
+        _check_text(text, what)
+    if context is not None:
+        check_number(context, "a context is named by its id, an integer from 1", 1)
+    if ids is not None:
+        ids = _ids(ids)
+    order, descending = _order(order_by)
     return NodeQuery(
         kind,
         type_names=None if type is None else [type],
@@ -355,7 +425,7 @@ def _query(
         names=None if name is None else [name],
         external_ids=None if external_id is None else [external_id],
         context_ids=None if context is None else [context],
-        order_by=OrderBy(field),
-        descending=order_by.startswith("-"),
-        limit=_limit(limit),
+        order_by=order,
+        descending=descending,
+        limit=checked_limit(limit),
     )

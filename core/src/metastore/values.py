@@ -5,11 +5,19 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from metastore.model import JSONValue, PropertyKind, Proto, Value
 
-__all__ = ["BadValueError", "clean_text", "clean_value", "kind_of", "same_value"]
+__all__ = [
+    "BadValueError",
+    "clean_text",
+    "clean_value",
+    "kind_of",
+    "nonfinite_text",
+    "same_value",
+    "scalar",
+]
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
@@ -95,7 +103,7 @@ def clean_value(value: Any) -> Value:
         return _clean_int(int(value))
     if isinstance(value, numbers.Real):
         return _clean_float(_float(value))
-    plain = _item(value)
+    plain = scalar(value)
     if type(plain) in _KINDS:
         return clean_value(plain)
     raise BadValueError(
@@ -103,11 +111,25 @@ def clean_value(value: Any) -> Value:
     )
 
 
-def _item(value: Any) -> Any:
+def scalar(value: Any) -> Any:
     """What a scalar of an array library (`numpy.bool_`, a tensor without dimensions) holds."""
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
         return value.item()
     return None
+
+
+def nonfinite_text(value: Any) -> Literal["NaN", "Infinity", "-Infinity"] | None:
+    """The word for a number that is not finite, as protocol buffers' JSON has it; else None."""
+    plain = value if isinstance(value, numbers.Real) else scalar(value)
+    if not isinstance(plain, numbers.Real):
+        return None
+    try:
+        number = float(plain)
+    except OverflowError:
+        return None
+    if math.isfinite(number):
+        return None
+    return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
 
 
 def _float(value: Any) -> float:
@@ -171,7 +193,7 @@ def _clean_json(value: Any, depth: int) -> JSONValue:
         if isinstance(value, numbers.Integral) and int(value) != number:
             raise BadValueError("is a struct with an integer that a double cannot hold exactly")
         return _clean_float(number)
-    plain = _item(value)
+    plain = scalar(value)
     if type(plain) in (bool, int, float, str):
         return _clean_json(plain, depth)
     raise BadValueError(f"is a struct that holds a {type(value).__name__}")

@@ -54,9 +54,8 @@ def test_an_unknown_pipeline_is_an_error(command: Command, store: Store) -> None
 def test_a_run_is_found_by_id_then_by_name(command: Command, store: Store) -> None:
     """A number is an id where there is such a run, and a name otherwise."""
     first = store.find_run("first")
-    assert command("run", "show", "first", "--json") == command(
-        "run", "show", str(first.id), "--json"
-    )
+    by_id = command("run", "show", str(first.id), "--json")
+    assert command("run", "show", "first", "--json").out == by_id.out
     by_name = store.find_run("2")
     assert by_name.id != 2
     assert first.id == 2
@@ -64,8 +63,17 @@ def test_a_run_is_found_by_id_then_by_name(command: Command, store: Store) -> No
     with store.run("train", name="2024"):
         pass
     assert command("run", "show", "2024", "--json").data["name"] == "2024"
-    assert command("run", "show", "nope").code == 1
-    assert command("run", "show", "9" * 40).code == 1
+    for unknown in ("nope", "0", "9" * 19, "9" * 5000):
+        assert command("run", "show", unknown).code == 1
+
+
+def test_a_run_that_is_called_like_an_id_is_found_by_name(command: Command, store: Store) -> None:
+    """Where a number is one run's id and another's name, both are within reach."""
+    shown = command("run", "show", "2", "--json")
+    assert shown.data["name"] == "first"
+    assert "--name" in shown.err
+    assert command("run", "show", "--name", "2", "--json").data["name"] == "2"
+    assert command("run", "show", "--name", "3").code == 1
 
 
 def test_a_run_is_shown_with_its_steps(command: Command, store: Store) -> None:

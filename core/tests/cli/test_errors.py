@@ -169,6 +169,22 @@ def test_python_m_metastore_is_the_command() -> None:
     assert failed.stderr.count("\n") == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no sh")
+@pytest.mark.parametrize("arguments", ["flavor list", "--help", "run list --store memory://"])
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-", "2>&-"])
+def test_closed_streams_are_no_crash(arguments: str, closed: str) -> None:
+    """Without a stdout nothing is done, which is said where there is a stderr."""
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -m metastore {arguments} {closed}', sys.executable],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == (1 if ">&-" in closed.removeprefix("2>&-") else 0)
+    assert done.stderr.count("\n") == (1 if closed == ">&-" else 0)
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk here that is full")
 def test_a_full_disk_is_an_error_of_one_line() -> None:
     """Output that cannot be written is exit code 1 and one line, at Python's exit too."""

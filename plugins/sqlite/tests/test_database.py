@@ -25,6 +25,7 @@ from metastore import (
     Merge,
     NodeKind,
     NodeQuery,
+    NotAStoreError,
     PropertyKind,
     Proto,
     StoreURL,
@@ -162,6 +163,40 @@ def test_reading_while_a_writer_is_at_work(tmp_path: Path) -> None:
             assert len(reader.artifacts()) == 7
         assert len(writer.artifacts()) == 7
     assert set(fingerprint(path)) == {"store.db"}
+
+
+def test_a_copy_without_its_log_says_what_is_missing(tmp_path: Path) -> None:
+    """A file copied while it was in use, without its log, is answered with what to copy."""
+    path, copy = tmp_path / "store.db", tmp_path / "copy.db"
+    with connect(path) as writer:
+        writer.write(sample())
+        shutil.copyfile(path, copy)
+    before = fingerprint(copy)
+    with pytest.raises(NotAStoreError, match="copied without"):
+        connect(copy, "r")
+    assert fingerprint(copy) == before
+
+
+def test_one_file_by_several_paths_is_one_store(tmp_path: Path) -> None:
+    """Stores over one file know it, whatever they call it; other files, and stores in memory, are
+    others, and a step takes artifacts from any store over its own file.
+    """
+    path = tmp_path / "store.db"
+    link = tmp_path / "link.db"
+    with connect(path) as store:
+        link.symlink_to(path)
+        with connect(link, "r") as same, connect(tmp_path / "other.db") as other:
+            assert store.backend.is_same(same.backend)
+            assert not store.backend.is_same(other.backend)
+            with metastore.Store(SQLiteMetadataStore.open(SQLiteConfig())) as memory:
+                assert memory.backend.is_same(memory.backend)
+                assert not memory.backend.is_same(store.backend)
+                assert not store.backend.is_same(memory.backend)
+            with store.run("p") as run, run.step("first") as step:
+                output = step.output("out", uri="u")
+            with store.run("p") as run, run.step("second") as step:
+                step.input("in", same.artifact(output.id))
+            assert store.find_run(run.id).steps["second"].inputs["in"].uri == "u"
 
 
 def test_a_log_that_was_left_behind_is_read(tmp_path: Path) -> None:

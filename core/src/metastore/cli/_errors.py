@@ -55,6 +55,10 @@ class ReportingGroup(LazyGroup):
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run a command line and exit; raises `SystemExit` only, or with --debug what it was."""
         settings = Settings()
+        if sys.stdout is None:
+            # ``>&-``: Python has no stdout then, and whatever is shown would be lost.
+            _say("there is no standard output to write to; lead it to /dev/null to discard it")
+            sys.exit(FAILED)
         extra |= {"standalone_mode": False, "obj": settings}
         for stream in (sys.stdout, sys.stderr):
             # Names may hold what the terminal's encoding does not.

@@ -2,21 +2,20 @@
 
 Times are ISO 8601 in UTC with milliseconds, ``null`` where the store does not say.
 
-Property values: INT, DOUBLE, STRING and BOOLEAN as numbers, strings and booleans, except infinite
-doubles, which JSON lacks: ``"Infinity"`` and ``"-Infinity"``, as protocol buffers' JSON has them;
-STRUCT as an object; PROTO as ``{"type_url": ..., "value": base64}``.
+Property values: INT, DOUBLE, STRING and BOOLEAN as numbers, strings and booleans, except what JSON
+lacks: ``"Infinity"``, ``"-Infinity"`` and, among metrics, ``"NaN"``, as protocol buffers' JSON has
+them; STRUCT as an object; PROTO as ``{"type_url": ..., "value": base64}``.
 """
 
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from metastore.cli._format import iso
 from metastore.model import AnyNode, Artifact, Execution, Proto
-from metastore.values import kind_of
+from metastore.values import kind_of, nonfinite_text
 
 if TYPE_CHECKING:
     from metastore.views import Pipeline, Ports, Run, Step
@@ -99,8 +98,8 @@ def _value(value: Any) -> Any:
     if isinstance(value, Proto):
         encoded = base64.b64encode(value.value).decode("ascii")
         return {"type_url": value.type_url, "value": encoded}
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, float):
+        return nonfinite_text(value) or value
     if isinstance(value, Mapping):
         return values(value)
     if isinstance(value, list):

@@ -42,8 +42,9 @@ def list_(store: str | None, pipeline: str | None, limit: int | None, as_json: b
 
 @run.command("show")
 @click.argument("which", metavar="RUN")
+@click.option("--name", "is_name", is_flag=True, help="RUN is a name, even if it is a number.")
 @reading
-def show(store: str | None, which: str, as_json: bool) -> None:
+def show(store: str | None, which: str, is_name: bool, as_json: bool) -> None:
     """Show a run and its steps; RUN is its id or its name.
 
     JSON fields: those of 'metastore run list', and steps: a list with id (of the execution), type,
@@ -54,7 +55,7 @@ def show(store: str | None, which: str, as_json: bool) -> None:
     from metastore.cli import _fields, _json
 
     with opened(store) as found:
-        run = _find(found, which)
+        run = _find(found, which, is_name=is_name)
         if as_json:
             _json.write_object({**_fields.run(run), "steps": [*map(_fields.step, run.steps)]})
         else:
@@ -109,16 +110,25 @@ def _runs(store: Store, pipeline: str | None, limit: int | None) -> Listing[Run]
         return store.pipeline(pipeline).runs.newest_first(limit)
 
 
-def _find(store: Store, which: str) -> Run:
+def _find(store: Store, which: str, *, is_name: bool) -> Run:
+    from metastore.cli._output import remark
     from metastore.errors import NotFoundError
 
+    def find(which: int | str) -> Run | None:
+        try:
+            return store.find_run(which)
+        except NotFoundError:
+            return None
+
+    # Runs may be called 2024; what is longer than an id is no id.
+    if not is_name and which.isascii() and which.isdigit() and len(which) < 20 and int(which):
+        by_id, by_name = find(int(which)), find(which)
+        if by_id and by_name and by_id != by_name:
+            remark(f"another run, of id {by_name.id}, is called {which!r}: --name shows it")
+        found = by_id or by_name
+        if found:
+            return found
     with hinted("'metastore run list' lists them"):
-        if which.isascii() and which.isdigit():
-            try:
-                return store.find_run(int(which))
-            except NotFoundError:
-                # Runs may be called 2024.
-                pass
         return store.find_run(which)
 
 

@@ -56,6 +56,8 @@ def open_store(
 
     if mode not in ("r", "rw"):
         raise InvalidError("a store is opened with mode 'r' or 'rw'", offender=Offender("store"))
+    if url is not None and not isinstance(url, str):
+        raise _no_url(url)
     given = url if url is not None else os.environ.get("METASTORE_STORE") or _default_url()
     parsed = StoreURL.parse(_url_of(given))
     flavor = load_flavor(parsed.scheme)
@@ -69,11 +71,7 @@ def _url_of(text: str) -> str:
         return text
     suffixes = (".db", ".sqlite", ".sqlite3", ".sqlite.db", ".mlmd")
     if text.endswith(suffixes) or "/" in text or os.sep in text or Path(text).exists():
-        raise InvalidError(
-            f"{text!r} is a path, and a store is named by its URL",
-            hint=f"write {DEFAULT_STORE_URL.partition(':')[0]}:///{text}",
-            offender=Offender("store", name=text),
-        )
+        raise _is_path(text)
     raise NotFoundError(
         f"no store is called {text!r}",
         hint=f"give its URL, such as {DEFAULT_STORE_URL.partition(':')[0]}:///{text}.db",
@@ -81,14 +79,33 @@ def _url_of(text: str) -> str:
     )
 
 
+def _no_url(given: object) -> InvalidError:
+    if isinstance(given, os.PathLike):
+        return _is_path(os.fsdecode(given))
+    return InvalidError(
+        f"a store is named by its URL, a text, not by a {type(given).__name__}",
+        hint=f"such as {DEFAULT_STORE_URL.partition(':')[0]}:///runs.db",
+        offender=Offender("store"),
+    )
+
+
+def _is_path(path: str) -> InvalidError:
+    return InvalidError(
+        f"{path!r} is a path, and a store is named by its URL",
+        hint=f"write {DEFAULT_STORE_URL.partition(':')[0]}:///{_quoted(path)}",
+        offender=Offender("store", name=path),
+    )
+
+
 def _default_url() -> str:
     from platformdirs import user_data_path
 
     folder = user_data_path("metastore")
-    return DEFAULT_STORE_URL.format(user_data=_quoted(folder))
+    return DEFAULT_STORE_URL.format(user_data=_quoted(folder.as_posix()))
 
 
-def _quoted(path: Path) -> str:
+def _quoted(path: str) -> str:
+    """The path as it stands in a URL; only what would be read as another path is quoted."""
     from urllib.parse import quote
 
-    return quote(path.as_posix())
+    return "".join(quote(each) if each in "%?" or each < " " else each for each in path)

@@ -78,11 +78,7 @@ class Ours(Convention):
             state,
             error=_text(properties, layout.ERROR),
             parameters=execution.custom_properties,
-            metrics={
-                name: value
-                for name, value in properties.items()
-                if isinstance(value, float) and not name.startswith(layout.RESERVED)
-            },
+            metrics=_metrics(properties),
             started_ms=execution.create_time_ms,
             finished_ms=_finished(properties, state, execution.update_time_ms),
         )
@@ -93,6 +89,21 @@ class Ours(Convention):
         """Those that have a property of ours."""
         mine = (each for each in executions if _text(each.properties, layout.STEP))
         return {each.id: self._step(each) for each in mine}
+
+
+def _metrics(properties: Mapping[str, Value]) -> dict[str, float]:
+    metrics = {
+        name: value
+        for name, value in properties.items()
+        if isinstance(value, float) and not name.startswith(layout.RESERVED)
+    }
+    words = properties.get(layout.NONFINITE)
+    if isinstance(words, dict):
+        metrics |= {name: float(str(word)) for name, word in words.items() if word in _WORDS}
+    return metrics
+
+
+_WORDS = ("NaN", "Infinity", "-Infinity")
 
 
 def _text(properties: Mapping[str, Value], key: str) -> str | None:

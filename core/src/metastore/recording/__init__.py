@@ -5,8 +5,9 @@ runs) and when it ends (its state, metrics, inputs and outputs).  A process that
 leaves a step that says RUNNING and which process it was.
 """
 
+from metastore.recording._artifact import RecordedArtifact, StoredArtifact
 from metastore.recording._given import ArtifactLike
 from metastore.recording._run import RunRecorder
-from metastore.recording._step import RecordedArtifact, StepRecorder
+from metastore.recording._step import StepRecorder
 
-__all__ = ["ArtifactLike", "RecordedArtifact", "RunRecorder", "StepRecorder"]
+__all__ = ["ArtifactLike", "RecordedArtifact", "RunRecorder", "StepRecorder", "StoredArtifact"]

@@ -4,38 +4,31 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 
 from metastore.base import BaseMetadataStore
 from metastore.batch import Batch
-from metastore.errors import InvalidError, Offender
-from metastore.model import NodeKind, PropertyKind, TypeKey, Value
-from metastore.query import TypeQuery
-from metastore.values import BadValueError, clean_text, clean_value, kind_of
+from metastore.errors import InvalidError, NotFoundError, Offender
+from metastore.model import Artifact, NodeKind, PropertyKind, TypeKey, Value
+from metastore.query import NodeQuery, TypeQuery
+from metastore.recording._artifact import StoredArtifact
+from metastore.values import BadValueError, clean_text, clean_value, kind_of, nonfinite_text, scalar
 
 __all__ = [
     "ArtifactLike",
     "DeclaredTypes",
-    "HasId",
+    "artifact_id",
     "check_name",
-    "id_of",
+    "listed",
+    "mapping",
     "parameters_of",
-    "property_value",
+    "property_values",
+    "uri_text",
     "use_type",
 ]
 
-
-class HasId(Protocol):
-    """Something with the id of a stored artifact."""
-
-    @property
-    def id(self) -> int:
-        """The stored id."""
-
-
-ArtifactLike = HasId | int | str | Path
+ArtifactLike = StoredArtifact | Artifact | int | str | os.PathLike[str]
 """An artifact read or recorded earlier, its id, or a uri."""
 
 
@@ -49,85 +42,197 @@ class DeclaredTypes:
         self._backend = backend
         self._known: dict[TypeKey, dict[str, PropertyKind]] = {}
 
-    def fit(
-        self, kind: NodeKind, name: str, values: Mapping[str, Any], offender: Offender
-    ) -> dict[str, Value]:
-        """The values as the type declares them: an int where it wants a double is one."""
-        key = TypeKey(kind, name)
+    def declared(self, key: TypeKey) -> dict[str, PropertyKind]:
+        """The properties of a type; of one that is not there, those that it will have."""
         if key not in self._known:
-            found = self._backend.read_types(TypeQuery(kind, keys=[key]))
+            found = self._backend.read_types(TypeQuery(key.kind, keys=[key]))
             self._known[key] = dict(found[0].properties) if found else {}
-        declared = self._known[key]
-        fitted: dict[str, Value] = {}
-        for property, value in values.items():
-            clean = property_value(value, property, offender)
-            wanted = declared.setdefault(property, kind_of(clean))
-            if wanted is PropertyKind.DOUBLE and type(clean) is int:
-                clean = float(clean)
-            if kind_of(clean) is not wanted:
+        return self._known[key]
+
+    def fit(self, key: TypeKey, values: Any, offender: Offender) -> dict[str, Value]:
+        """The values as the type declares them: an int where it wants a double is one."""
+        given = property_values(values, "properties", offender)
+        if not given:
+            return given
+        declared = self.declared(key)
+        for property, value in given.items():
+            kind, wanted = kind_of(value), declared.get(property)
+            if wanted is PropertyKind.DOUBLE and kind is PropertyKind.INT:
+                given[property] = float(cast("int", value))
+            elif wanted is not None and kind is not wanted:
                 raise InvalidError(
-                    f"property {property!r} of {offender} is {kind_of(clean).name}, but type "
-                    f"{name!r} declares it as {wanted.name}",
-                    hint="give such a value, or use custom_properties, which take any",
+                    f"property {property!r} of {offender} is {kind.name}, but type "
+                    f"{str(key)!r} has declared it as {wanted.name} since its first value",
+                    hint=_other_kind(wanted, kind),
                     offender=offender._replace(property=property),
                 )
-            fitted[property] = clean
-        return fitted
+        # Only now: what was refused declares nothing.
+        for property, value in given.items():
+            declared.setdefault(property, kind_of(value))
+        return given
 
 
-def use_type(
-    batch: Batch, kind: NodeKind, name: str, properties: Mapping[str, PropertyKind]
-) -> None:
-    batch.type(kind, name, properties, can_add_properties=True, can_omit_properties=True)
+def _other_kind(wanted: PropertyKind, kind: PropertyKind) -> str:
+    ways = f"give {wanted.name}, take another name, or use custom_properties, which take any kind"
+    if wanted is PropertyKind.INT and kind is PropertyKind.DOUBLE:
+        return f"{ways}; give what may have a fraction as a float from the start (1.0, not 1)"
+    return ways
 
 
-def property_value(value: Any, property: str, offender: Offender) -> Value:
-    try:
-        return clean_value(value)
-    except BadValueError as error:
+def use_type(batch: Batch, key: TypeKey, properties: Mapping[str, PropertyKind]) -> None:
+    batch.type(
+        key.kind,
+        key.name,
+        properties,
+        version=key.version,
+        can_add_properties=True,
+        can_omit_properties=True,
+    )
+
+
+def mapping(values: Any, what: str, offender: Offender) -> Mapping[Any, Any]:
+    """The values, if they are a mapping; none of them for None."""
+    if values is None:
+        return {}
+    if not isinstance(values, Mapping):
         raise InvalidError(
-            f"property {property!r} of {offender} {error}",
-            offender=offender._replace(property=property),
-        ) from None
+            f"the {what} of {offender} are a {type(values).__name__}, not a mapping",
+            hint="give a dict of names and values",
+            offender=offender,
+        )
+    return values
 
 
-def parameters_of(values: Mapping[str, Any] | None, offender: Offender) -> dict[str, Value]:
-    """Parameters as property values: lists become JSON text, None and paths become text.
-
-    A property holds no list and no None, yet a pipeline's parameters are full of them.
-    """
+def property_values(values: Any, what: str, offender: Offender) -> dict[str, Value]:
+    """Property values as a store can hold them."""
     cleaned: dict[str, Value] = {}
-    for key, value in (values or {}).items():
-        if not isinstance(key, str):
+    for key, value in mapping(values, what, offender).items():
+        check_name(key, f"name of one of the {what} of {offender}", offender)
+        try:
+            cleaned[key] = clean_value(value)
+        except BadValueError as error:
             raise InvalidError(
-                f"a parameter of {offender} has a name that is not text", offender=offender
-            )
-        if value is None or isinstance(value, os.PathLike):
-            value = str(value)
-        elif isinstance(value, list | tuple | set | frozenset):
-            try:
-                value = json.dumps(
-                    sorted(value) if isinstance(value, set | frozenset) else value, default=str
-                )
-            except (TypeError, ValueError) as error:
-                raise InvalidError(
-                    f"parameter {key!r} of {offender} holds what JSON cannot",
-                    hint="give it as text",
-                    offender=offender._replace(property=key),
-                ) from error
-        cleaned[key] = property_value(value, key, offender)
+                f"property {key!r} of {offender} {error}",
+                hint="a measurement that may come out as NaN can be a metric of the step"
+                if nonfinite_text(value) == "NaN"
+                else None,
+                offender=offender._replace(property=key),
+            ) from None
     return cleaned
 
 
-def id_of(artifact: HasId | int, offender: Offender) -> int:
-    id = artifact if isinstance(artifact, int) else getattr(artifact, "id", None)
+def parameters_of(values: Any, offender: Offender) -> dict[str, Value]:
+    """Parameters as property values: lists become JSON text, None, NaN and paths become text.
+
+    A property holds no list, no None and no NaN, yet a pipeline's parameters are full of them.
+    """
+    cleaned: dict[str, Value] = {}
+    for key, value in mapping(values, "parameters", offender).items():
+        check_name(key, f"name of a parameter of {offender}", offender)
+        try:
+            cleaned[key] = _parameter(value)
+        except BadValueError as error:
+            raise InvalidError(
+                f"parameter {key!r} of {offender} {error}",
+                hint="give it as text",
+                offender=offender._replace(property=key),
+            ) from None
+    return cleaned
+
+
+def _parameter(value: Any) -> Value:
+    if value is None:
+        return "None"
+    if isinstance(value, os.PathLike):
+        return clean_text(os.fsdecode(value))
+    if isinstance(value, list | tuple | set | frozenset):
+        return json.dumps(_json_ready(value), ensure_ascii=False)
+    if nonfinite_text(value) == "NaN":
+        return "NaN"
+    return clean_value(value)
+
+
+def _json_ready(value: Any) -> Any:
+    """The value as JSON has it; raises `BadValueError` for what JSON cannot hold."""
+    if isinstance(value, str):
+        return clean_text(value)
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        # JSON has no word for them; as protocol buffers' JSON does.
+        return nonfinite_text(value) or value
+    if isinstance(value, os.PathLike):
+        return clean_text(os.fsdecode(value))
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise BadValueError("is a list with a mapping whose keys are not text")
+        return {clean_text(key): _json_ready(each) for key, each in value.items()}
+    if isinstance(value, set | frozenset):
+        try:
+            return [_json_ready(each) for each in sorted(value)]
+        except TypeError:
+            raise BadValueError("is a set of things that have no order") from None
+    if isinstance(value, list | tuple):
+        return [_json_ready(each) for each in value]
+    plain = scalar(value)
+    if plain is not None:
+        return _json_ready(plain)
+    raise BadValueError(f"is a list that holds a {type(value).__name__}")
+
+
+def artifact_id(artifact: Any, backend: BaseMetadataStore, offender: Offender) -> int:
+    """The id of an artifact of this store.
+
+    Raises
+    ------
+    InvalidError
+        It is no artifact, or one of another store, where the id is that of something else.
+    NotFoundError
+        There is no artifact of that id.
+    """
+    if isinstance(artifact, StoredArtifact):
+        theirs = artifact._backend
+        if not backend.is_same(theirs):
+            raise InvalidError(
+                f"{offender} was given an artifact of another store ({theirs.location})",
+                hint=f"record it in {backend.location} first, or give its uri",
+                offender=offender,
+            )
+        return artifact.id
+    id = artifact.id if isinstance(artifact, Artifact) else artifact
     if not isinstance(id, int) or isinstance(id, bool):
         raise InvalidError(
             f"{offender} was given a {type(artifact).__name__} where an artifact is wanted",
             hint="give an artifact that was read or recorded, its id, or a uri",
             offender=offender,
         )
+    if not backend.read_nodes(NodeQuery(NodeKind.ARTIFACT, ids=[id])):
+        raise NotFoundError(
+            f"{offender} was given artifact {id}, which is not in {backend.location}",
+            hint="correct the id",
+            offender=offender,
+        )
     return id
+
+
+def listed(artifacts: Any) -> Iterable[Any]:
+    """The artifacts one by one, where several are given."""
+    if isinstance(artifacts, Sequence) and not isinstance(artifacts, str | bytes | bytearray):
+        return artifacts
+    return [artifacts]
+
+
+def uri_text(uri: Any, offender: Offender) -> str:
+    """A uri or path as text."""
+    try:
+        return clean_text(os.fsdecode(uri))
+    except TypeError:
+        problem = f"is of type {type(uri).__name__}, not text"
+    except BadValueError as error:
+        problem = str(error)
+    raise InvalidError(
+        f"the uri of {offender} {problem}", hint="give a text or a path", offender=offender
+    )
 
 
 def check_name(name: Any, what: str, offender: Offender) -> None:

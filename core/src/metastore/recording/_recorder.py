@@ -61,7 +61,7 @@ class Recorder:
             self._end(*verdict(error))
         except MetastoreError as failure:
             # The user's own exception matters more, and must go on up.
-            _log.error("the end of %s %r was not recorded: %s", self._what, self.name, failure)
+            _log.error("not all of %s %r was recorded: %s", self._what, self.name, failure)
         return False
 
     def start(self) -> Self:
@@ -77,18 +77,17 @@ class Recorder:
         return self
 
     def finish(self) -> None:
-        """Record that it came to its end."""
-        try:
-            self._end(self._success(), None)
-        except MetastoreError as error:
-            # It must not stay RUNNING for ever because of one bad value.
-            if self._state is ExecutionState.RUNNING:
-                self._give_up(f"{type(error).__name__}: {error}")
-            raise
+        """Record that it came to its end.
 
-    def fail(self, error: str) -> None:
-        """Record that it failed, and why."""
-        self._end(ExecutionState.FAILED, error)
+        When the store cannot be written (`BusyError`, `StorageError`), nothing is lost here: once
+        it can, call it again.
+        """
+        self._end(self._success(), None)
+
+    def fail(self, error: str | BaseException) -> None:
+        """Record that it failed, and why: a text, or an exception."""
+        text = verdict(error)[1] if isinstance(error, BaseException) else str(error)
+        self._end(ExecutionState.FAILED, text)
 
     def cancel(self) -> None:
         """Record that it was canceled."""
@@ -110,10 +109,6 @@ class Recorder:
         raise NotImplementedError
 
     def _end(self, state: ExecutionState, error: str | None) -> None:
-        raise NotImplementedError
-
-    def _give_up(self, error: str) -> None:
-        """Record the failure without what may have caused it."""
         raise NotImplementedError
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from metastore import layout
 from metastore.base import BaseMetadataStore
 from metastore.batch import Batch, Merge, Reuse
-from metastore.errors import Offender
-from metastore.model import ExecutionState, NodeKind
+from metastore.errors import AlreadyExistsError, Offender
+from metastore.model import ExecutionState, NodeKind, TypeKey
 from metastore.recording._given import DeclaredTypes, check_name, parameters_of, use_type
 from metastore.recording._recorder import Recorder, ending, whereabouts
 from metastore.recording._step import RunScope, StepRecorder
@@ -70,7 +70,7 @@ class RunRecorder(Recorder):
     def _begin(self) -> None:
         batch = Batch()
         batch.type(NodeKind.CONTEXT, layout.PIPELINE_TYPE, can_omit_properties=True)
-        use_type(batch, NodeKind.CONTEXT, layout.RUN_TYPE, layout.RUN_PROPERTIES)
+        use_type(batch, TypeKey(NodeKind.CONTEXT, layout.RUN_TYPE), layout.RUN_PROPERTIES)
         pipeline = batch.context(layout.PIPELINE_TYPE, name=self.pipeline, mode=Reuse("name"))
         run = batch.context(
             layout.RUN_TYPE,
@@ -79,7 +79,17 @@ class RunRecorder(Recorder):
             custom_properties=self._parameters,
         )
         batch.parent(run, pipeline)
-        written = self._backend.write(batch)
+        try:
+            written = self._backend.write(batch)
+        except AlreadyExistsError as error:
+            offender = Offender("run", name=self.name)
+            if error.offender is None or error.offender.name != self.name:
+                raise error.about(offender) from error
+            raise AlreadyExistsError(
+                f"there is a run {self.name!r} already in {self._backend.location}",
+                hint="give it another name, or none: then it gets one of its own",
+                offender=offender,
+            ) from error
         self._id, self._pipeline_id = written[run].id, written[pipeline].id
 
     def _end(self, state: ExecutionState, error: str | None) -> None:
@@ -89,9 +99,6 @@ class RunRecorder(Recorder):
         batch.context(properties=properties, mode=Merge(self._id))
         self._backend.write(batch)
         self._state = state
-
-    def _give_up(self, error: str) -> None:
-        self._end(ExecutionState.FAILED, error)
 
 
 def _new_name(pipeline: str) -> str:

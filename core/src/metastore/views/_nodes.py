@@ -25,6 +25,7 @@ from metastore.model import (
     Value,
 )
 from metastore.query import EventQuery, NodeQuery
+from metastore.recording import StoredArtifact
 
 __all__ = [
     "ArtifactView",
@@ -94,7 +95,7 @@ class _NodeView(Generic[N]):
         return self.node.update_time
 
 
-class ArtifactView(_NodeView[Artifact]):
+class ArtifactView(_NodeView[Artifact], StoredArtifact):
     """An artifact, which can be asked where it came from."""
 
     def __repr__(self) -> str:

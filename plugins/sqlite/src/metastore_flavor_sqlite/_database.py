@@ -89,7 +89,8 @@ class SQLiteDatabase(Database):
         self.schema = _SCHEMA
         self.location = location
         # Absolute: a relative one would be another file once the process changes its folder.
-        self._path = None if config.path is None else config.path.absolute()
+        self.path = None if config.path is None else config.path.absolute()
+        """The file; None for a store in memory."""
         self._timeout = config.busy_timeout
         self._reading = mode == "r"
         self._closed = False
@@ -98,7 +99,7 @@ class SQLiteDatabase(Database):
         self._pool = self._new_pool()
         self._owner = os.getpid()
         # A store in memory is one connection: one thread at a time.
-        self._turn = threading.RLock() if self._path is None else None
+        self._turn = threading.RLock() if self.path is None else None
         self._lent: set[sqlite3.Connection] = set()
         self._left_behind = False
         _databases.add(self)
@@ -107,7 +108,7 @@ class SQLiteDatabase(Database):
 
     def _new_pool(self) -> Pool:
         # Beyond the five that are kept, connections are opened and closed as threads come and go.
-        in_memory = self._path is None
+        in_memory = self.path is None
         return QueuePool(
             self._connect,  # type: ignore[arg-type]  # sqlite3 does what SQLAlchemy calls DBAPI
             pool_size=1 if in_memory else 5,
@@ -116,13 +117,13 @@ class SQLiteDatabase(Database):
         )
 
     def _connect(self) -> sqlite3.Connection:
-        if self._path is None:
+        if self.path is None:
             connection = self._open_file(":memory:")
         elif self._reading:
-            connection = self._open_for_reading(self._path)
+            connection = self._open_for_reading(self.path)
         else:
             how = "mode=rwc" if self.may_create else "mode=rw"
-            connection = self._open_file(_uri(self._path, how))
+            connection = self._open_file(_uri(self.path, how))
         # Every write is on the disk when it returns, in both journal modes.
         connection.execute("PRAGMA synchronous = FULL")
         return connection
@@ -157,9 +158,13 @@ class SQLiteDatabase(Database):
                 return self._open_file(_uri(path, "mode=ro&immutable=1"))
         return self._open_file(_uri(path, "mode=ro"))
 
+    def has_write_ahead_log(self) -> bool:
+        """Whether the file keeps what is new in another one beside it."""
+        return self.path is not None and _has_write_ahead_log(self.path)
+
     def use_write_ahead_log(self) -> None:
         """Switch to the write-ahead log; for files that we make."""
-        if self._path is None:
+        if self.path is None:
             return
         deadline = time.monotonic() + self._timeout
         while True:
@@ -202,7 +207,7 @@ class SQLiteDatabase(Database):
                 f"the store {self.location} is in the memory of the parent process",
                 hint="use a file to share a store among processes",
             )
-        if self._path in _in_use_at_fork:
+        if self.path in _in_use_at_fork:
             raise ForkError(
                 f"the parent process was using {self.location} while it forked this one",
                 hint="fork while no thread uses the store, or start the process anew (spawn)",
@@ -219,16 +224,16 @@ class SQLiteDatabase(Database):
 
     def give_up_idle(self) -> None:
         """Close what no thread is using, before a fork."""
-        if self._path is not None:
+        if self.path is not None:
             self._pool.dispose()
 
     def leave_parent(self) -> None:
         """Begin anew in a forked child."""
         inherited = (self._pool, *self._lent)
-        if self._path is None:
+        if self.path is None:
             self._left_behind = True
         elif self._lent or self._pool.checkedin():  # type: ignore[attr-defined]
-            _in_use_at_fork.add(self._path)
+            _in_use_at_fork.add(self.path)
             _keep_for_ever(inherited)
         self._turn = None if self._turn is None else threading.RLock()
         self._lent = set()

@@ -59,9 +59,16 @@ def check_schema(database: SQLiteDatabase) -> None:
         tables = _tables(session)
         expected = {table.name for table in database.schema.metadata.sorted_tables}
         if not tables:
+            hint = "open it for writing to make a store of it, or correct the path"
+            if database.has_write_ahead_log():
+                # What a copy of the file alone looks like, made while the store was in use.
+                hint = (
+                    "it keeps what is new in a file of its name with -wal at the end: if it was "
+                    "copied without that one, copy both, or close the store first"
+                )
             raise NotAStoreError(
                 f"{where} is an empty database, not a metadata store",
-                hint="open it for writing to make a store of it, or correct the path",
+                hint=hint,
                 offender=offender,
             )
         if "MLMDEnv" not in tables:

@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import quote
 
-from metastore import Capabilities, NotAStoreError, NotFoundError, Offender, OpenError, OpenMode
+from metastore import (
+    BaseMetadataStore,
+    Capabilities,
+    NotAStoreError,
+    NotFoundError,
+    Offender,
+    OpenError,
+    OpenMode,
+)
 from metastore.sql import SQLMetadataStore
 from metastore_flavor_sqlite._database import SQLiteDatabase
 from metastore_flavor_sqlite._schema import check_schema, create_schema, is_empty
@@ -23,6 +31,8 @@ class SQLiteMetadataStore(SQLMetadataStore):
     SQLITE_BUSY_SNAPSHOT at once).  Either way a write is on the disk when it returns
     (``synchronous=FULL``).
     """
+
+    _database: SQLiteDatabase
 
     FLAVOR: ClassVar[str] = "sqlite"
     CAPABILITIES: ClassVar[Capabilities] = Capabilities()
@@ -53,6 +63,19 @@ class SQLiteMetadataStore(SQLMetadataStore):
             database.close()
             raise
         return cls(database, location=location, mode=mode)
+
+    def is_same(self, other: BaseMetadataStore) -> bool:
+        """Whether both are open on one file, by whatever path."""
+        if not isinstance(other, SQLiteMetadataStore):
+            return False
+        mine, theirs = self._database.path, other._database.path
+        if mine is None or theirs is None:
+            return other is self
+        try:
+            return mine.samefile(theirs)
+        except OSError:
+            # One of them is gone.
+            return mine == theirs
 
 
 def _quoted(path: Path) -> str:
