@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
-
-from sqlalchemy import func, select
+from typing import ClassVar
 
 from metastore.base import BaseMetadataStore, Capabilities, OpenMode, Transaction
 from metastore.errors import ClosedError, ReadOnlyError
@@ -14,7 +12,8 @@ from metastore.model import AnyNode, Event, Link, Type
 from metastore.query import EventQuery, LinkQuery, NodeQuery, TypeQuery
 from metastore.sql import reading
 from metastore.sql.database import Database, Session
-from metastore.sql.writing import SQLTransaction, TypeIndex
+from metastore.sql.types import TypeCache
+from metastore.sql.writing import SQLTransaction
 
 __all__ = ["SQLMetadataStore"]
 
@@ -33,7 +32,7 @@ class SQLMetadataStore(BaseMetadataStore):
         self._location = location
         self._mode = mode
         self._closed = False
-        self._types = _TypeCache()
+        self._types = TypeCache()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._location}{' closed' if self._closed else ''}>"
@@ -64,7 +63,7 @@ class SQLMetadataStore(BaseMetadataStore):
                 hint="open it with mode='rw'",
             )
         with self._database.session(write=True) as session:
-            yield SQLTransaction(session, lambda anew: self._types.read(session, anew=anew))
+            yield SQLTransaction(session, self._types)
 
     @contextmanager
     def _reading(self) -> Iterator[Session]:
@@ -96,35 +95,3 @@ class SQLMetadataStore(BaseMetadataStore):
         """The links that the query asks for."""
         with self._reading() as session:
             return reading.read_links(session, query)
-
-
-class _TypeCache:
-    """All types of a store, as long as nobody adds one.
-
-    Types are never removed and their properties never change, so the numbers of rows tell whether
-    the cache still holds.  They are read in the writer's own transaction: what they say is true
-    until it ends.
-    """
-
-    def __init__(self) -> None:
-        self._state: tuple[Any, TypeIndex] = (None, TypeIndex(()))
-
-    def read(self, session: Session, *, anew: bool) -> TypeIndex:
-        database = session.database
-        schema = database.schema
-
-        def build() -> Any:
-            return select(
-                select(func.max(schema.type.c.id)).scalar_subquery(),
-                select(func.count()).select_from(schema.type).scalar_subquery(),
-                select(func.count()).select_from(schema.type_property).scalar_subquery(),
-                select(func.count()).select_from(schema.parent_type).scalar_subquery(),
-            )
-
-        mark = session.rows(database.statement("types mark", build))[0]
-        known, types = self._state
-        if anew or mark != known:
-            types = TypeIndex(reading.read_all_types(session))
-            # One assignment: threads see the old pair or the new one.
-            self._state = (mark, types)
-        return types

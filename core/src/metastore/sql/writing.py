@@ -30,52 +30,21 @@ from metastore.model import (
     NodeKind,
     PropertyKind,
     Type,
-    TypeKey,
     Value,
 )
 from metastore.query import NodeQuery
 from metastore.sql.codec import property_rows
 from metastore.sql.database import Session
 from metastore.sql.reading import read_nodes
+from metastore.sql.types import TypeCache
 
-__all__ = ["SQLTransaction", "TypeIndex"]
-
-
-class TypeIndex:
-    """All types of a store, findable in the three ways that a planner asks for them."""
-
-    def __init__(self, types: Iterable[Type]) -> None:
-        self._by_id: dict[int, Type] = {}
-        self._by_key: dict[TypeKey, Type] = {}
-        self._by_external_id: dict[str, Type] = {}
-        for each in types:
-            self._by_id[each.id] = each
-            # Stores written by racing ML Metadata clients may hold a type twice: the first counts.
-            self._by_key.setdefault(each.key, each)
-            if each.external_id is not None:
-                self._by_external_id[each.external_id] = each
-
-    def find(self, questions: Questions) -> list[Type]:
-        """The types that are asked for."""
-        return [
-            *_found(self._by_key, questions.types),
-            *_found(self._by_id, questions.type_ids),
-            *_found(self._by_external_id, questions.type_external_ids),
-        ]
-
-
-def _found(types: Mapping[Any, Type], wanted: Iterable[Any]) -> Iterable[Type]:
-    return (types[each] for each in wanted if each in types)
+__all__ = ["SQLTransaction"]
 
 
 class SQLTransaction(Transaction):
-    """A batch being written in a session.
+    """A batch being written in a session."""
 
-    types:
-        The index of all stored types; asked with True where the caller's cache does not do.
-    """
-
-    def __init__(self, session: Session, types: Callable[[bool], TypeIndex]) -> None:
+    def __init__(self, session: Session, types: TypeCache) -> None:
         self._session = session
         self._database = session.database
         self._schema = session.database.schema
@@ -107,8 +76,7 @@ class SQLTransaction(Transaction):
     def _lookup_types(self, questions: Questions) -> Sequence[Type]:
         if not (questions.types or questions.type_ids or questions.type_external_ids):
             return ()
-        # External ids of types may change without a trace that the cache would see.
-        return self._types(bool(questions.type_external_ids)).find(questions)
+        return self._types.find(self._session, questions)
 
     def _rows(
         self,
@@ -211,8 +179,11 @@ class SQLTransaction(Transaction):
 
     def apply(self, changes: Changes) -> Applied:
         """A statement for each table that changes, whatever the number of rows."""
-        type_ids = self._insert_types(changes.type_inserts)
-        self._update_types(changes.type_updates)
+        type_ids: Sequence[int] = ()
+        if changes.type_inserts or changes.type_updates:
+            self._types.forget(self._session)
+            type_ids = self._insert_types(changes.type_inserts)
+            self._update_types(changes.type_updates)
         node_ids: dict[NodeKind, Sequence[int]] = {}
         for kind, inserts in changes.inserts.items():
             node_ids[kind] = self._insert_nodes(kind, inserts, type_ids) if inserts else ()
@@ -240,13 +211,14 @@ class SQLTransaction(Transaction):
         self._session.many(self._database.statement(key, build), rows)
 
     def _insert_rows(
-        self, table: Table, columns: tuple[str, ...], rows: Iterable[Any], prefix: str = ""
+        self, table: Table, columns: tuple[str, ...], rows: Sequence[Any], prefix: str = ""
     ) -> None:
         def build() -> ClauseElement:
             clause = insert(table).values({name: bindparam(name) for name in columns})
             return clause.prefix_with(prefix) if prefix else clause
 
-        self._many(("insert", table.name, columns, prefix), build, rows)
+        statement = self._database.statement(("insert", table.name, columns, prefix), build)
+        self._session.insert(statement, rows)
 
     def _insert_types(self, inserts: list[TypeInsert]) -> Sequence[int]:
         if not inserts:

@@ -18,7 +18,6 @@ from urllib.parse import quote
 from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
-    QueuePool,
     String,
     Table,
     and_,
@@ -32,11 +31,11 @@ from sqlalchemy import (
 )
 from sqlalchemy import table as table_clause
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
-from sqlalchemy.pool import Pool
 
 from metastore import ClosedError, ForkError, InvalidError, MetastoreError, OpenMode
 from metastore.sql import Database, Schema, SchemaOptions, Session
 from metastore.sql.database import Row, Statement
+from metastore_flavor_sqlite._connections import Connection, Connections
 from metastore_flavor_sqlite._errors import translate
 from metastore_flavor_sqlite.config import SQLiteConfig
 
@@ -96,25 +95,19 @@ class SQLiteDatabase(Database):
         self._closed = False
         self.may_create = False
         """Whether to connect makes the file; never while it is in use, should it be removed."""
-        self._pool = self._new_pool()
+        self._idle = self._new_connections()
         self._owner = os.getpid()
         # A store in memory is one connection: one thread at a time.
         self._turn = threading.RLock() if self.path is None else None
-        self._lent: set[sqlite3.Connection] = set()
+        self._lent: set[Connection] = set()
         self._left_behind = False
         _databases.add(self)
 
     # Connections.
 
-    def _new_pool(self) -> Pool:
-        # Beyond the five that are kept, connections are opened and closed as threads come and go.
-        in_memory = self.path is None
-        return QueuePool(
-            self._connect,  # type: ignore[arg-type]  # sqlite3 does what SQLAlchemy calls DBAPI
-            pool_size=1 if in_memory else 5,
-            max_overflow=0 if in_memory else -1,
-            reset_on_return=None,
-        )
+    def _new_connections(self) -> Connections:
+        # Beyond those that are kept, connections are opened and closed as threads come and go.
+        return Connections(self._connect, keep=5)
 
     def _connect(self) -> sqlite3.Connection:
         if self.path is None:
@@ -170,7 +163,7 @@ class SQLiteDatabase(Database):
         while True:
             try:
                 with self._connection() as connection:
-                    connection.execute("PRAGMA journal_mode = WAL")
+                    connection.driver.execute("PRAGMA journal_mode = WAL")
                 return
             except sqlite3.OperationalError as error:
                 # Two processes make the same file: SQLite's own waiting does not cover this.
@@ -179,27 +172,29 @@ class SQLiteDatabase(Database):
                 time.sleep(0.01)
 
     @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
+    def _connection(self) -> Iterator[Connection]:
         if self._owner != os.getpid():
             self.leave_parent()
-        if self._turn is not None:
-            self._turn.acquire()
+        turn = self._turn
+        if turn is not None:
+            turn.acquire()
         try:
             self._check_usable()
-            pool, lent = self._pool, self._lent
-            fairy = pool.connect()
-            connection: sqlite3.Connection = fairy.dbapi_connection  # type: ignore[assignment]
+            idle, lent = self._idle, self._lent
+            connection = idle.take()
             lent.add(connection)
             try:
                 yield connection
             finally:
-                fairy.close()
-                lent.discard(connection)
-                if self._closed:
-                    pool.dispose()
+                if lent is self._lent:
+                    # Not so in a child that was forked inside the block: they are its parent's.
+                    lent.discard(connection)
+                    idle.give(connection)
+                    if self._closed:
+                        idle.close()
         finally:
-            if self._turn is not None:
-                self._turn.release()
+            if turn is not None:
+                turn.release()
 
     def _check_usable(self) -> None:
         if self._left_behind:
@@ -225,19 +220,19 @@ class SQLiteDatabase(Database):
     def give_up_idle(self) -> None:
         """Close what no thread is using, before a fork."""
         if self.path is not None:
-            self._pool.dispose()
+            self._idle.close()
 
     def leave_parent(self) -> None:
         """Begin anew in a forked child."""
-        inherited = (self._pool, *self._lent)
+        inherited = (self._idle, *self._lent)
         if self.path is None:
             self._left_behind = True
-        elif self._lent or self._pool.checkedin():  # type: ignore[attr-defined]
+        elif self._lent or len(self._idle):
             _in_use_at_fork.add(self.path)
             _keep_for_ever(inherited)
         self._turn = None if self._turn is None else threading.RLock()
         self._lent = set()
-        self._pool = self._new_pool()
+        self._idle = self._new_connections()
         self._owner = os.getpid()
 
     @contextmanager
@@ -245,18 +240,22 @@ class SQLiteDatabase(Database):
         """A transaction; a writing one holds the file's write lock from its start."""
         try:
             with self._connection() as connection:
-                cursor = connection.cursor()
+                driver = connection.driver
+                cursor = driver.cursor()
                 process = os.getpid()
                 cursor.execute("BEGIN IMMEDIATE" if write else "BEGIN")
                 try:
-                    yield _Session(self, cursor)
+                    if write:
+                        connection.refresh(cursor)
+                    yield _Session(self, cursor, connection.notes if write else {})
                     if process != os.getpid():
                         # A child that was forked inside the block: the transaction is not its own.
                         self._check_usable()
                     cursor.execute("COMMIT")
                 except BaseException:
+                    connection.notes.clear()
                     # SQLite has rolled back by itself where the disk was full or failed.
-                    if process == os.getpid() and connection.in_transaction:
+                    if process == os.getpid() and driver.in_transaction:
                         cursor.execute("ROLLBACK")
                     raise
                 finally:
@@ -272,7 +271,7 @@ class SQLiteDatabase(Database):
         # In this order: who gives a connection back later sees that the store is closed.
         self._closed = True
         if self._owner == os.getpid():
-            self._pool.dispose()
+            self._idle.close()
 
     # Statements.
 
@@ -285,7 +284,7 @@ class SQLiteDatabase(Database):
             ("insert", table.name),
             lambda: insert(table).values({each.name: bindparam(each.name) for each in table.c}),
         )
-        session.many(statement, [(id, *row) for id, row in zip(ids, rows, strict=True)])
+        session.insert(statement, [(id, *row) for id, row in zip(ids, rows, strict=True)])
         return ids
 
     def _next_ids(self, session: Session) -> dict[str, int]:
@@ -321,7 +320,11 @@ class SQLiteDatabase(Database):
         """The list as JSON."""
         if shape == "hex":
             return json.dumps([str(value).encode().hex().upper() for value in values])
-        return json.dumps(list(values), ensure_ascii=False)
+        try:
+            # Ids, mostly, for which this is the fastest way.
+            return f"[{','.join(map(int.__repr__, values))}]"
+        except TypeError:
+            return json.dumps(list(values), ensure_ascii=False)
 
 
 def _uri(path: Path, options: str) -> str:
