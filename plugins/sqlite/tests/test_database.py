@@ -6,6 +6,8 @@ import base64
 import math
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,11 +28,13 @@ from metastore import (
     NodeKind,
     NodeQuery,
     NotAStoreError,
+    OpenMode,
     PropertyKind,
     Proto,
     StoreURL,
 )
 from metastore.query import Cursor, OrderBy, TypeQuery
+from metastore.rules import Planner
 from metastore.values import same_value
 from metastore_flavor_sqlite import SQLiteConfig, SQLiteMetadataStore
 from metastore_flavor_sqlite._database import SQLiteDatabase
@@ -197,6 +201,108 @@ def test_one_file_by_several_paths_is_one_store(tmp_path: Path) -> None:
             with store.run("p") as run, run.step("second") as step:
                 step.input("in", same.artifact(output.id))
             assert store.find_run(run.id).steps["second"].inputs["in"].uri == "u"
+
+
+def test_another_file_in_its_place_is_another_store(tmp_path: Path) -> None:
+    """A store whose file was renamed is not the same as the one that took its place."""
+    path = tmp_path / "store.db"
+    open_file(path).close()
+    # A log would have to be renamed too, which no open store survives.
+    assert _ask(path, "PRAGMA journal_mode = delete") == [("delete",)]
+    with connect(path) as old:
+        path.rename(tmp_path / "old.db")
+        with connect(path) as new:
+            assert not new.backend.is_same(old.backend)
+            with connect(tmp_path / "old.db", "r") as renamed:
+                assert renamed.backend.is_same(old.backend)
+
+
+@pytest.mark.parametrize("journal", ["wal", "delete"])
+@pytest.mark.parametrize("mode", ["r", "rw"])
+def test_opening_a_store_keeps_the_locks_of_others(
+    journal: str, mode: OpenMode, tmp_path: Path
+) -> None:
+    """To open and close a store beside one that this process is writing with leaves its locks as
+    they are: no other process writes in between, and nothing is lost.
+
+    A process that closes any file descriptor of a file loses all its locks on it
+    (sqlite.org/howtocorrupt.html, section 2.2).
+    """
+    path = tmp_path / "store.db"
+    open_file(path).close()
+    assert _ask(path, f"PRAGMA journal_mode = {journal}") == [(journal,)]
+    with connect(path) as store:
+        store.write(sample(count=1))
+        with store.backend.transaction() as transaction:
+            planner = Planner(sample(count=1))
+            transaction.apply(planner.run(transaction.lookup))
+            connect(path, mode).close()
+            tried = subprocess.run(
+                [
+                    sys.executable,
+                    "-c",
+                    "import sqlite3, sys\n"
+                    "file = sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None)\n"
+                    "file.execute('BEGIN IMMEDIATE')\n",
+                    str(path),
+                ],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert "database is locked" in tried.stderr
+        assert len(store.artifacts()) == 2
+    assert _ask(path, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_nothing_is_lost_beside_a_reader_that_closes(tmp_path: Path) -> None:
+    """Runs of two processes on one file are all there, though one of them opens and closes the
+    store for reading in between.
+    """
+    path = tmp_path / "store.db"
+    script = (
+        "import metastore, sys\n"
+        "with metastore.connect(sys.argv[1]) as store, store.run('p', name=sys.argv[2]): pass\n"
+    )
+
+    def elsewhere(name: str) -> None:
+        subprocess.run([sys.executable, "-c", script, f"sqlite:///{path}", name], check=True)
+
+    with connect(path) as store:
+        with store.run("p", name="a1"):
+            pass
+        connect(path, "r").close()
+        elsewhere("b1")
+        with store.run("p", name="a2"):
+            pass
+        elsewhere("b2")
+        assert [run.name for run in store.runs()] == ["a1", "b1", "a2", "b2"]
+    with connect(path, "r") as store:
+        assert [run.name for run in store.runs()] == ["a1", "b1", "a2", "b2"]
+
+
+def test_types_that_were_rolled_back_are_forgotten(tmp_path: Path) -> None:
+    """Types of a transaction that was rolled back are not taken for those of others, though the
+    numbers of rows are the same.
+    """
+    path = tmp_path / "store.db"
+
+    def one_type(name: str) -> Batch:
+        batch = Batch()
+        batch.type(ARTIFACT, name)
+        return batch
+
+    with connect(path) as store, connect(path) as other:
+        with pytest.raises(ZeroDivisionError), store.backend.transaction() as transaction:
+            for name in ("First", "First"):
+                planner = Planner(one_type(name))
+                transaction.apply(planner.run(transaction.lookup))
+            raise ZeroDivisionError
+        other.write(one_type("Second"))
+        store.write(one_type("First"))
+        store.write(one_type("Second"))
+        names = [each.name for each in store.types(ARTIFACT) if not each.name.startswith("mlmd.")]
+        assert names == ["Second", "First"]
 
 
 def test_a_log_that_was_left_behind_is_read(tmp_path: Path) -> None:

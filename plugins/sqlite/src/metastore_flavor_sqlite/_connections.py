@@ -7,6 +7,7 @@ proxy, events, a weak reference, a lock) costs as much as two inserts here.
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -43,6 +44,9 @@ class Connections:
         self._keep = keep
         # A list's append and pop are atomic.
         self._idle: list[Connection] = []
+        # One after the other: who closes last puts the write-ahead log back into the file, and of
+        # two that close at once neither knows that it is the last.
+        self._closing = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._idle)
@@ -58,14 +62,16 @@ class Connections:
         """Keep it for the next one, unless there are enough or its transaction is stuck."""
         if len(self._idle) < self._keep and not connection.driver.in_transaction:
             self._idle.append(connection)
-        else:
+            return
+        with self._closing:
             connection.driver.close()
 
     def close(self) -> None:
         """Close those that are idle."""
-        while self._idle:
-            try:
-                connection = self._idle.pop()
-            except IndexError:
-                return  # another thread took the last one
-            connection.driver.close()
+        with self._closing:
+            while self._idle:
+                try:
+                    connection = self._idle.pop()
+                except IndexError:
+                    return  # another thread took the last one
+                connection.driver.close()

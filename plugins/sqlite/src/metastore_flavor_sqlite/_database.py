@@ -88,8 +88,7 @@ class SQLiteDatabase(Database):
         self.schema = _SCHEMA
         self.location = location
         # Absolute: a relative one would be another file once the process changes its folder.
-        self.path = None if config.path is None else config.path.absolute()
-        """The file; None for a store in memory."""
+        self._path = None if config.path is None else config.path.absolute()
         self._timeout = config.busy_timeout
         self._reading = mode == "r"
         self._closed = False
@@ -98,7 +97,7 @@ class SQLiteDatabase(Database):
         self._idle = self._new_connections()
         self._owner = os.getpid()
         # A store in memory is one connection: one thread at a time.
-        self._turn = threading.RLock() if self.path is None else None
+        self._turn = threading.RLock() if self._path is None else None
         self._lent: set[Connection] = set()
         self._left_behind = False
         _databases.add(self)
@@ -110,13 +109,13 @@ class SQLiteDatabase(Database):
         return Connections(self._connect, keep=5)
 
     def _connect(self) -> sqlite3.Connection:
-        if self.path is None:
+        if self._path is None:
             connection = self._open_file(":memory:")
         elif self._reading:
-            connection = self._open_for_reading(self.path)
+            connection = self._open_for_reading(self._path)
         else:
             how = "mode=rwc" if self.may_create else "mode=rw"
-            connection = self._open_file(_uri(self.path, how))
+            connection = self._open_file(_uri(self._path, how))
         # Every write is on the disk when it returns, in both journal modes.
         connection.execute("PRAGMA synchronous = FULL")
         return connection
@@ -137,27 +136,33 @@ class SQLiteDatabase(Database):
         """Open without changing the file, but for taking back what a writer that died began.
 
         A file with a write-ahead log needs care: to read it, SQLite makes two files beside it, and
-        only a connection that may write removes them again.
+        only a connection that may write removes them again; one that closes last also moves what
+        is in the log into the file.  Whether it is such a file, SQLite must say: to open it in any
+        other way, and close it, would drop the locks that this process holds on it
+        (sqlite.org/howtocorrupt.html, section 2.2).
         """
-        journal, log = (path.with_name(path.name + end) for end in ("-journal", "-wal"))
-        unused_log = _has_write_ahead_log(path) and not log.exists()
-        if unused_log or journal.exists():
-            if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
-                connection = self._open_file(_uri(path, "mode=rw"))
-                connection.execute("PRAGMA query_only = ON")
-                return connection
-            if unused_log and not os.access(path.parent, os.W_OK):
-                # Nobody is writing, and we could not make the two files.
-                return self._open_file(_uri(path, "mode=ro&immutable=1"))
-        return self._open_file(_uri(path, "mode=ro"))
-
-    def has_write_ahead_log(self) -> bool:
-        """Whether the file keeps what is new in another one beside it."""
-        return self.path is not None and _has_write_ahead_log(self.path)
+        log = path.with_name(path.name + "-wal")
+        writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+        if writable and not log.exists():
+            connection = self._open_file(_uri(path, "mode=rw"))
+            connection.execute("PRAGMA query_only = ON")
+            return connection
+        connection = self._open_file(_uri(path, "mode=ro"))
+        if log.exists():
+            return connection
+        try:
+            connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+        except sqlite3.Error as error:
+            # Other errors come again when the connection is used, where they are spoken of.
+            if "unable to open" in str(error) or "readonly" in str(error):
+                # A log that nobody uses, in a folder where we cannot make the two files.
+                connection.close()
+                connection = self._open_file(_uri(path, "mode=ro&immutable=1"))
+        return connection
 
     def use_write_ahead_log(self) -> None:
         """Switch to the write-ahead log; for files that we make."""
-        if self.path is None:
+        if self._path is None:
             return
         deadline = time.monotonic() + self._timeout
         while True:
@@ -202,7 +207,7 @@ class SQLiteDatabase(Database):
                 f"the store {self.location} is in the memory of the parent process",
                 hint="use a file to share a store among processes",
             )
-        if self.path in _in_use_at_fork:
+        if self._path in _in_use_at_fork:
             raise ForkError(
                 f"the parent process was using {self.location} while it forked this one",
                 hint="fork while no thread uses the store, or start the process anew (spawn)",
@@ -219,16 +224,16 @@ class SQLiteDatabase(Database):
 
     def give_up_idle(self) -> None:
         """Close what no thread is using, before a fork."""
-        if self.path is not None:
+        if self._path is not None:
             self._idle.close()
 
     def leave_parent(self) -> None:
         """Begin anew in a forked child."""
         inherited = (self._idle, *self._lent)
-        if self.path is None:
+        if self._path is None:
             self._left_behind = True
         elif self._lent or len(self._idle):
-            _in_use_at_fork.add(self.path)
+            _in_use_at_fork.add(self._path)
             _keep_for_ever(inherited)
         self._turn = None if self._turn is None else threading.RLock()
         self._lent = set()
@@ -303,7 +308,7 @@ class SQLiteDatabase(Database):
         for value in values:
             if type(value) is int:
                 break  # a list of ids
-            if "\0" in value:
+            if isinstance(value, str) and "\0" in value:
                 return "hex"
         return "json"
 
@@ -350,16 +355,6 @@ def _in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_child=_in_child)
-
-
-def _has_write_ahead_log(path: Path) -> bool:
-    """By the file format's read version, byte 19 of the header (sqlite.org/fileformat.html)."""
-    try:
-        with path.open("rb") as file:
-            return file.read(20)[19:] == b"\x02"
-    except OSError:
-        # Then SQLite cannot open it either, and says so.
-        return False
 
 
 def _last_ids() -> CompoundSelect[Any]:

@@ -27,7 +27,7 @@ def translate(error: Exception, location: str) -> MetastoreError:
     """
     text = str(error)
     offender = Offender("store", name=location)
-    if isinstance(error, UnicodeEncodeError | OverflowError):
+    if isinstance(error, UnicodeEncodeError | OverflowError) or "too big" in text:
         return InvalidError(
             f"a value cannot be stored in {location} ({type(error).__name__})", offender=offender
         )

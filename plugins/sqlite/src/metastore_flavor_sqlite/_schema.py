@@ -60,7 +60,8 @@ def check_schema(database: SQLiteDatabase) -> None:
         expected = {table.name for table in database.schema.metadata.sorted_tables}
         if not tables:
             hint = "open it for writing to make a store of it, or correct the path"
-            if database.has_write_ahead_log():
+            session.execute("PRAGMA journal_mode")
+            if session.cursor.fetchone() == ("wal",):
                 # What a copy of the file alone looks like, made while the store was in use.
                 hint = (
                     "it keeps what is new in a file of its name with -wal at the end: if it was "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import quote
@@ -10,10 +11,10 @@ from metastore import (
     BaseMetadataStore,
     Capabilities,
     NotAStoreError,
-    NotFoundError,
     Offender,
     OpenError,
     OpenMode,
+    StoreNotFoundError,
 )
 from metastore.sql import SQLMetadataStore
 from metastore_flavor_sqlite._database import SQLiteDatabase
@@ -32,7 +33,8 @@ class SQLiteMetadataStore(SQLMetadataStore):
     (``synchronous=FULL``).
     """
 
-    _database: SQLiteDatabase
+    _file: tuple[int, int] | None = None
+    """Which file it is: device and inode; None for a store in memory."""
 
     FLAVOR: ClassVar[str] = "sqlite"
     CAPABILITIES: ClassVar[Capabilities] = Capabilities()
@@ -62,29 +64,23 @@ class SQLiteMetadataStore(SQLMetadataStore):
         except BaseException:
             database.close()
             raise
-        return cls(database, location=location, mode=mode)
+        store = cls(database, location=location, mode=mode)
+        if path is not None:
+            found = os.stat(path)
+            store._file = found.st_dev, found.st_ino
+        return store
 
     def is_same(self, other: BaseMetadataStore) -> bool:
         """Whether both are open on one file, by whatever path."""
         if not isinstance(other, SQLiteMetadataStore):
             return False
-        mine, theirs = self._database.path, other._database.path
-        if mine is None or theirs is None:
-            return other is self
-        try:
-            return mine.samefile(theirs)
-        except OSError:
-            # One of them is gone.
-            return mine == theirs
+        # As they were opened: what is at the path now may be another file.
+        return other is self or (self._file is not None and self._file == other._file)
 
 
 def _quoted(path: Path) -> str:
     """The path as it stands in a URL; only what would be read as another path is quoted."""
     return "".join(quote(each) if each in "%?" or each < " " else each for each in path.as_posix())
-
-
-class NoStoreError(OpenError, NotFoundError):
-    """There is no file of that name."""
 
 
 def _check_path(path: Path, *, creating: bool) -> None:
@@ -108,13 +104,13 @@ def _check_path(path: Path, *, creating: bool) -> None:
                 )
             return
         if not creating:
-            raise NoStoreError(
+            raise StoreNotFoundError(
                 f"there is no file {str(path)!r}",
                 hint="correct the path; reading never creates a store",
                 offender=offender,
             )
         if not path.parent.is_dir():
-            raise NoStoreError(
+            raise StoreNotFoundError(
                 f"there is no folder {str(path.parent)!r} for the store",
                 hint="make the folder, or correct the path",
                 offender=offender,

@@ -1,0 +1,27 @@
+"""What can be asked of a store: queries that a flavor answers, and the filter language."""
+
+from metastore.query._errors import FilterError
+from metastore.query._evaluate import select
+from metastore.query._filter import Filter
+from metastore.query._records import (
+    Cursor,
+    EventQuery,
+    LinkQuery,
+    NodeQuery,
+    OrderBy,
+    TypeQuery,
+    check_number,
+)
+
+__all__ = [
+    "Cursor",
+    "EventQuery",
+    "Filter",
+    "FilterError",
+    "LinkQuery",
+    "NodeQuery",
+    "OrderBy",
+    "TypeQuery",
+    "check_number",
+    "select",
+]

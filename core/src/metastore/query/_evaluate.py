@@ -1,0 +1,245 @@
+"""A filter evaluated in Python, for flavors whose backend cannot."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
+from typing import Any, Protocol, TypeAlias
+
+from metastore.model import (
+    AnyNode,
+    Artifact,
+    Event,
+    Execution,
+    Link,
+    LinkKind,
+    NodeKind,
+)
+from metastore.query._filter import Filter
+from metastore.query._functions import arithmetic, like
+from metastore.query._records import EventQuery, LinkQuery, NodeQuery
+from metastore.query._typed import (
+    ALIAS_NODES,
+    AliasKind,
+    Arithmetic,
+    Column,
+    Comparison,
+    Condition,
+    Constant,
+    Either,
+    Every,
+    Exists,
+    Holds,
+    Membership,
+    Missing,
+    Part,
+    Pattern,
+    Property,
+    Term,
+)
+
+__all__ = ["Reader", "select"]
+
+Row: TypeAlias = "AnyNode | Event | None"
+"""A neighbour; None is the one whose fields are all NULL."""
+
+
+class Reader(Protocol):
+    """What neighbours are read from: a store."""
+
+    def read_nodes(self, query: NodeQuery) -> Sequence[AnyNode]:
+        """Nodes."""
+
+    def read_events(self, query: EventQuery) -> Sequence[Event]:
+        """Events."""
+
+    def read_links(self, query: LinkQuery) -> Sequence[Link]:
+        """Links."""
+
+
+def select(filter: Filter, nodes: Sequence[AnyNode], reader: Reader) -> list[AnyNode]:
+    """Those of the nodes for which the filter holds; neighbours are read for all at once."""
+    kinds = set(_alias_kinds(filter.condition))
+    ids = [node.id for node in nodes]
+    neighbours = {kind: _neighbours(kind, filter.kind, ids, reader) for kind in kinds if ids}
+    evaluation = _Evaluation(filter.constants, neighbours)
+    return [node for node in nodes if evaluation.of(node, filter.condition)]
+
+
+def _alias_kinds(condition: Condition) -> Iterator[AliasKind]:
+    if isinstance(condition, Every | Either):
+        for each in condition.conditions:
+            yield from _alias_kinds(each)
+    elif isinstance(condition, Exists):
+        yield from (kind for _, kind in condition.aliases)
+        yield from _alias_kinds(condition.condition)
+
+
+_NOBODY: Sequence[Row] = (None,)
+
+_LINKS = {
+    (AliasKind.CONTEXTS, NodeKind.ARTIFACT): (LinkKind.ATTRIBUTION, False),
+    (AliasKind.CONTEXTS, NodeKind.EXECUTION): (LinkKind.ASSOCIATION, False),
+    (AliasKind.ARTIFACTS, NodeKind.CONTEXT): (LinkKind.ATTRIBUTION, True),
+    (AliasKind.EXECUTIONS, NodeKind.CONTEXT): (LinkKind.ASSOCIATION, True),
+    (AliasKind.PARENT_CONTEXTS, NodeKind.CONTEXT): (LinkKind.PARENT, True),
+    (AliasKind.CHILD_CONTEXTS, NodeKind.CONTEXT): (LinkKind.PARENT, False),
+}
+"""Which links lead to neighbours, and whether the node is their first end."""
+
+
+def _neighbours(
+    alias: AliasKind, kind: NodeKind, ids: list[int], reader: Reader
+) -> Mapping[int, list[Row]]:
+    """The neighbours of each node."""
+    found: dict[int, list[Row]] = {}
+    if alias is AliasKind.EVENTS:
+        of_artifacts = kind is NodeKind.ARTIFACT
+        query = EventQuery(artifact_ids=ids) if of_artifacts else EventQuery(execution_ids=ids)
+        for event in reader.read_events(query):
+            owner = event.artifact_id if of_artifacts else event.execution_id
+            found.setdefault(owner, []).append(event)
+        return found
+    link_kind, is_first = _LINKS[alias, kind]
+    links = reader.read_links(
+        LinkQuery(link_kind, context_ids=ids) if is_first else LinkQuery(link_kind, other_ids=ids)
+    )
+    pairs = [link if is_first else (link[1], link[0]) for link in links]
+    others = sorted({other for _, other in pairs})
+    nodes = {node.id: node for node in reader.read_nodes(NodeQuery(ALIAS_NODES[alias], ids=others))}
+    for owner, other in pairs:
+        # Of a damaged store a link may lead nowhere.
+        found.setdefault(owner, []).append(nodes.get(other))
+    return found
+
+
+class _Evaluation:
+    """One filter, on one node after another."""
+
+    def __init__(
+        self,
+        constants: Sequence[Any],
+        neighbours: Mapping[AliasKind, Mapping[int, Sequence[Row]]],
+    ) -> None:
+        self._constants = constants
+        self._neighbours = neighbours
+        self._rows: dict[str | None, Row] = {}
+
+    def of(self, node: AnyNode, condition: Condition) -> bool:
+        """Whether the condition holds for a node: NULL does not."""
+        self._rows = {None: node}
+        return self._holds(condition)
+
+    def _holds(self, condition: Condition) -> bool:
+        if isinstance(condition, Every):
+            return all(map(self._holds, condition.conditions))
+        if isinstance(condition, Either):
+            return any(map(self._holds, condition.conditions))
+        if isinstance(condition, Exists):
+            return self._exists(condition)
+        found = self._predicate(condition)
+        return found is (not condition.negated)
+
+    def _exists(self, condition: Exists) -> bool:
+        node = self._rows[None]
+        assert node is not None
+        assert not isinstance(node, Event)
+        names = [alias for alias, _ in condition.aliases]
+        rows = [self._neighbours[kind].get(node.id) or _NOBODY for _, kind in condition.aliases]
+        for combination in product(*rows):
+            self._rows.update(zip(names, combination, strict=True))
+            if self._holds(condition.condition):
+                return True
+        return False
+
+    def _predicate(self, predicate: Any) -> bool | None:
+        """True, False, or None for NULL."""
+        if isinstance(predicate, Missing):
+            return self._value(predicate.term) is None
+        if isinstance(predicate, Comparison):
+            left, right = self._value(predicate.left), self._value(predicate.right)
+            if left is None or right is None:
+                return None
+            return bool(_COMPARE[predicate.operator](left, right))
+        value = self._value(predicate.term)
+        if value is None:
+            return None
+        if isinstance(predicate, Membership):
+            return value in self._constants[predicate.values.index]
+        if isinstance(predicate, Pattern):
+            pattern = self._value(predicate.pattern)
+            return None if pattern is None else like(pattern, value)
+        assert isinstance(predicate, Holds)
+        return bool(value)
+
+    def _value(self, term: Term) -> Any:
+        if isinstance(term, Constant):
+            return self._constants[term.index]
+        if isinstance(term, Column):
+            row = self._rows[term.alias]
+            return None if row is None else _COLUMNS[term.name](row)
+        if isinstance(term, Property):
+            return self._property(term)
+        if isinstance(term, Arithmetic):
+            left, right = self._value(term.left), self._value(term.right)
+            return None if left is None or right is None else arithmetic(term.operator, left, right)
+        values = (self._value(each) for each in term.arguments)
+        if term.name == "COALESCE":
+            return next((each for each in values if each is not None), None)
+        text = next(values)
+        return None if text is None else _FUNCTIONS[term.name](text)
+
+    def _property(self, term: Property) -> Any:
+        node: Any = self._rows[None]
+        values = node.custom_properties if term.custom else node.properties
+        value = values.get(self._constants[term.key])
+        return value if term.part is Part.ANY or type(value) in _PARTS[term.part] else None
+
+
+_COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_FUNCTIONS: Mapping[str, Callable[[str], Any]] = {
+    "LOWER": str.lower,
+    "UPPER": str.upper,
+    "LENGTH": len,
+}
+_PARTS: Mapping[Part, tuple[type, ...]] = {
+    Part.INT: (int,),
+    Part.DOUBLE: (float,),
+    Part.STRING: (str,),
+    Part.BOOL: (bool,),
+    Part.NUMBER: (int, float),
+}
+
+
+def _type(row: Any) -> Any:
+    # Of a node its name; of a damaged store there may be none.
+    return int(row.type) if isinstance(row, Event) else row.type or None
+
+
+def _state(row: Artifact | Execution) -> int | None:
+    return None if row.state is None else int(row.state)
+
+
+_COLUMNS: Mapping[str, Callable[[Any], Any]] = {
+    "id": operator.attrgetter("id"),
+    "type_id": operator.attrgetter("type_id"),
+    "type": _type,
+    "name": operator.attrgetter("name"),
+    "external_id": operator.attrgetter("external_id"),
+    "create_time_since_epoch": operator.attrgetter("create_time_ms"),
+    "last_update_time_since_epoch": operator.attrgetter("update_time_ms"),
+    "uri": operator.attrgetter("uri"),
+    "state": _state,
+    "last_known_state": _state,
+    "milliseconds_since_epoch": operator.attrgetter("time_ms"),
+    "artifact_id": operator.attrgetter("artifact_id"),
+    "execution_id": operator.attrgetter("execution_id"),
+}
