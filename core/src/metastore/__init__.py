@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from metastore.errors import ReadOnlyError as ReadOnlyError
     from metastore.errors import SchemaVersionError as SchemaVersionError
     from metastore.errors import StorageError as StorageError
+    from metastore.errors import StoreNotFoundError as StoreNotFoundError
     from metastore.memory import MemoryMetadataStore as MemoryMetadataStore
     from metastore.model import Artifact as Artifact
     from metastore.model import ArtifactState as ArtifactState
@@ -80,6 +81,8 @@ if TYPE_CHECKING:
     from metastore.plugins._hooks import hookimpl as hookimpl
     from metastore.query import Cursor as Cursor
     from metastore.query import EventQuery as EventQuery
+    from metastore.query import Filter as Filter
+    from metastore.query import FilterError as FilterError
     from metastore.query import LinkQuery as LinkQuery
     from metastore.query import NodeQuery as NodeQuery
     from metastore.query import OrderBy as OrderBy
@@ -97,7 +100,7 @@ _HOMES = {
         "AlreadyExistsError BusyError CapabilityError ClosedError ConflictError DamagedStoreError "
         "FlavorError FlavorNotFoundError ForkError InvalidError MetastoreError NotAStoreError "
         "NotFoundError Offender OpenError OutcomeUnknownError ReadOnlyError SchemaVersionError "
-        "StorageError"
+        "StorageError StoreNotFoundError"
     ),
     "memory": "MemoryMetadataStore",
     "model": (
@@ -108,7 +111,7 @@ _HOMES = {
     "plugins._finder": "FoundFlavor find_flavors",
     "plugins._flavor": "INTERFACE_VERSION Flavor",
     "plugins._hooks": "hookimpl",
-    "query": "Cursor EventQuery LinkQuery NodeQuery OrderBy TypeQuery",
+    "query": "Cursor EventQuery Filter FilterError LinkQuery NodeQuery OrderBy TypeQuery",
     "store": "Store",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -18,7 +18,15 @@ from metastore.batch import Batch, WrittenBatch
 from metastore.changes import Answers, Applied, Changes, Questions
 from metastore.errors import CapabilityError, InvalidError
 from metastore.model import AnyNode, Event, Link, Type
-from metastore.query import Cursor, EventQuery, LinkQuery, NodeQuery, OrderBy, TypeQuery
+from metastore.query import (
+    Cursor,
+    EventQuery,
+    LinkQuery,
+    NodeQuery,
+    OrderBy,
+    TypeQuery,
+    select,
+)
 
 __all__ = ["BaseMetadataStore", "Capabilities", "OpenMode", "Transaction", "cursor_of"]
 
@@ -147,6 +155,25 @@ class BaseMetadataStore(ABC):
             applied = transaction.apply(changes) if changes else Applied()
         return planner.written(applied)
 
+    def find_nodes(self, query: NodeQuery) -> Sequence[AnyNode]:
+        """One page of the nodes that the query asks for, its filter included.
+
+        As `read_nodes`; where the flavor has no filters of its own (capability `native_filter`),
+        the filter is evaluated here, on page after page until there are enough.
+        """
+        filter, limit = query.filter, query.limit
+        if filter is None or self.CAPABILITIES.native_filter:
+            return self.read_nodes(query)
+        found: list[AnyNode] = []
+        query = replace(query, filter=None, limit=_FILTERED_PAGE)
+        while limit is None or len(found) < limit:
+            page = self.read_nodes(query)
+            found += select(filter, page, self)
+            if len(page) < _FILTERED_PAGE:
+                break
+            query = replace(query, after=cursor_of(page[-1], query.order_by))
+        return found[:limit]
+
     def count(self, query: NodeQuery) -> int:
         """How many nodes the query asks for, its page left aside."""
         return sum(1 for _ in self.iterate(replace(query, after=None, limit=None)))
@@ -158,7 +185,7 @@ class BaseMetadataStore(ABC):
         left = query.limit
         while left is None or left > 0:
             size = page_size if left is None else min(page_size, left)
-            page = self.read_nodes(replace(query, limit=size))
+            page = self.find_nodes(replace(query, limit=size))
             yield from page
             if len(page) < size:
                 return
@@ -180,6 +207,10 @@ class BaseMetadataStore(ABC):
             "(capability 'snapshot')"
         )
         yield
+
+
+_FILTERED_PAGE = 1000
+"""Nodes that are read at once to evaluate a filter."""
 
 
 def cursor_of(node: AnyNode, order_by: OrderBy) -> Cursor:

@@ -15,6 +15,7 @@
     ├── OutcomeUnknownError     (RuntimeError)         a write may or may not have happened
     ├── StorageError            (OSError)              the backend failed: disk full, I/O, network
     ├── OpenError               (OSError)              the store cannot be opened
+    │   ├── StoreNotFoundError  (NotFoundError)        there is none
     │   ├── NotAStoreError                             something else is there
     │   ├── DamagedStoreError                          half made: tables or version row are missing
     │   └── SchemaVersionError                         made by an older or a newer release
@@ -50,6 +51,7 @@ __all__ = [
     "ReadOnlyError",
     "SchemaVersionError",
     "StorageError",
+    "StoreNotFoundError",
 ]
 
 
@@ -151,6 +153,10 @@ class StorageError(MetastoreError, OSError):
 
 class OpenError(MetastoreError, OSError):
     """The store cannot be opened; nothing was created or changed."""
+
+
+class StoreNotFoundError(OpenError, NotFoundError):
+    """There is no store; nothing was created."""
 
 
 class NotAStoreError(OpenError):

@@ -15,6 +15,7 @@ from metastore.listing import Listing, checked_limit
 from metastore.model import AnyNode, Artifact, Context, Execution, NodeKind, Type, TypeKey, Value
 from metastore.query import NodeQuery, OrderBy, TypeQuery, check_number
 from metastore.recording import RunRecorder
+from metastore.values import INT64_MIN
 from metastore.views import (
     ArtifactView,
     ContextView,
@@ -108,17 +109,19 @@ class Store:
             lambda nodes: [Pipeline(self.backend, node) for node in nodes],
         )
 
-    def pipeline(self, name: str) -> Pipeline:
-        """The pipeline of that name; raises `NotFoundError`."""
-        _check_text(name, "pipeline")
-        query = pipelines.pipelines_query()
-        found = self.backend.read_nodes(_with(query, names=[name], limit=1))
-        if not found:
-            raise NotFoundError(
-                f"there is no pipeline {name!r} in {self.location}",
-                hint="pipelines() lists them",
-                offender=Offender("pipeline", name=name),
-            )
+    def pipeline(self, which: int | str) -> Pipeline:
+        """The pipeline of that id (an int) or name (a text).
+
+        Raises
+        ------
+        NotFoundError
+            There is none.
+        InvalidError
+            Several have the name, recorded by several programs; or `which` is neither.
+        """
+        query = _naming(pipelines.pipelines_query(), "pipeline", which)
+        found = self.backend.read_nodes(query)
+        _check_one("pipeline", which, [each.id for each in found], self.location)
         return Pipeline(self.backend, cast("Context", found[0]))
 
     def runs(self, *, newest_first: bool = False, limit: int | None = None) -> Listing[Run]:
@@ -138,25 +141,9 @@ class Store:
         InvalidError
             Several runs have the name; or `which` is neither.
         """
-        if isinstance(which, str):
-            query = _with(pipelines.runs_query(), names=[which], limit=2)
-        else:
-            check_number(which, "a run is found by its id, an integer from 1, or by its name", 1)
-            query = _with(pipelines.runs_query(), ids=[which], limit=1)
+        query = _naming(pipelines.runs_query(), "run", which)
         found = [*runs_listing(self.backend, query)]
-        if not found:
-            raise NotFoundError(
-                f"there is no run {which!r} in {self.location}",
-                hint="runs() lists them",
-                offender=Offender("run", name=str(which)),
-            )
-        if len(found) > 1:
-            raise InvalidError(
-                f"several runs are called {which!r}, such as those of ids {found[0].id} and "
-                f"{found[1].id}",
-                hint="find it by its id",
-                offender=Offender("run", name=str(which)),
-            )
+        _check_one("run", which, [each.id for each in found], self.location)
         return found[0]
 
     # Nodes.
@@ -251,6 +238,8 @@ class Store:
 
     def type(self, kind: NodeKind, name: str, version: str | None = None) -> Type:
         """The type of that name and version; raises `NotFoundError`."""
+        if not name:
+            raise InvalidError("a type has a name, and none is asked for")
         _check_text(name, "type")
         _check_text(version, "version")
         key = TypeKey(kind, name, version)
@@ -310,6 +299,11 @@ class Store:
             Others changed it each time.
         """
         kind = _kind(node)
+        if not callable(change):
+            raise InvalidError(
+                f"the change is a {type(change).__name__}, not a function",
+                hint="such as lambda node: {'checked': True}",
+            )
         offender = Offender(kind.label, id=node.id)
         if not self.backend.is_same(node._backend):
             raise InvalidError(
@@ -318,6 +312,7 @@ class Store:
                 offender=offender,
             )
         wrap = views_of(self.backend, kind)
+        check_number(attempts, "attempts are an integer from 1", 1)
         for attempt in range(attempts):
             current: V = wrap([self._node(kind, node.id)])[0]
             wanted = change(current)
@@ -350,10 +345,14 @@ class Store:
                 continue
             except InvalidError as error:
                 raise error.about(
-                    offender._replace(property=error.offender and error.offender.property)
+                    offender._replace(property=error.offender and error.offender.property),
+                    hint="declare it with step.output(..., properties=...) or in a Batch, or use "
+                    "custom=True"
+                    if "not declared" in error.message
+                    else None,
                 ) from error
             return cast("V", wrap([self._node(kind, node.id)])[0])
-        raise InvalidError("attempts must be at least 1")
+        raise AssertionError("the last attempt returns or raises")
 
 
 def _kind(node: ArtifactView | ExecutionView | ContextView) -> NodeKind:
@@ -366,12 +365,37 @@ def _kind(node: ArtifactView | ExecutionView | ContextView) -> NodeKind:
             return kind
     raise InvalidError(
         f"a {type(node).__name__} cannot be updated",
-        hint="give an artifact, an execution or a context",
+        hint="give an artifact, an execution or a context: what was recorded has .read(), a run "
+        "and a pipeline have .context, a step has .execution",
     )
 
 
 def _with(query: NodeQuery, **changes: Any) -> NodeQuery:
     return replace(query, **changes)
+
+
+def _naming(query: NodeQuery, what: str, which: int | str) -> NodeQuery:
+    """The query for the one of that id or name, and for a second one, should there be one."""
+    if isinstance(which, str):
+        return _with(query, names=[which], limit=2)
+    check_number(which, f"a {what} is found by its id, an integer from 1, or by its name", 1)
+    return _with(query, ids=[which], limit=1)
+
+
+def _check_one(what: str, which: int | str, ids: Sequence[int], location: str) -> None:
+    offender = Offender(what, name=str(which))
+    if not ids:
+        raise NotFoundError(
+            f"there is no {what} {which!r} in {location}",
+            hint=f"{what}s() lists them",
+            offender=offender,
+        )
+    if len(ids) > 1:
+        raise InvalidError(
+            f"several {what}s are called {which!r}, such as those of ids {ids[0]} and {ids[1]}",
+            hint="find it by its id",
+            offender=offender,
+        )
 
 
 def _check_text(text: object, what: str) -> None:
@@ -384,8 +408,9 @@ def _check_text(text: object, what: str) -> None:
 def _ids(ids: object) -> list[int]:
     if isinstance(ids, Iterable) and not isinstance(ids, str | bytes):
         listed = list(ids)
-        if all(isinstance(id, int) and not isinstance(id, bool) for id in listed):
-            return listed
+        for each in listed:
+            check_number(each, "ids are a list of integers of 64 bits", INT64_MIN)
+        return listed
     raise InvalidError("ids are a list of integers", hint="such as ids=[1, 2]")
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from metastore.errors import InvalidError
 from metastore.model import LinkKind, NodeKind, TypeKey
 from metastore.query._filter import Filter
+from metastore.values import INT64_MAX
 
 __all__ = ["Cursor", "EventQuery", "LinkQuery", "NodeQuery", "OrderBy", "TypeQuery"]
 
@@ -110,6 +111,8 @@ class NodeQuery:
             if self.children_of is not None:
                 raise _meaningless("children_of", kind, "only contexts have children")
         if self.type is not None:
+            if not isinstance(self.type, TypeKey):
+                raise _meaningless("type", kind, "it is a TypeKey; type_names are texts")
             if self.type.kind is not kind:
                 hint = f"it is the key of a type of {self.type.kind.label}s"
                 raise _meaningless("type", kind, hint)
@@ -118,11 +121,11 @@ class NodeQuery:
         if self.filter is not None and self.filter.kind is not kind:
             hint = f"it is one for {self.filter.kind.label}s"
             raise _meaningless("filter", kind, hint)
-        if self.limit is not None and self.limit < 0:
-            raise InvalidError(
-                f"a query for {kind.label}s has a negative limit",
-                hint="use None for no limit",
-            )
+        if not isinstance(self.order_by, OrderBy):
+            raise _meaningless("order_by", kind, "it is a member of OrderBy")
+        if self.limit is not None:
+            rule = f"the limit of a query for {kind.label}s is an integer from 0"
+            check_number(self.limit, rule, 0, hint="use None for no limit")
 
 
 def _check_kind(kind: object) -> None:
@@ -134,8 +137,8 @@ def _check_kind(kind: object) -> None:
 
 
 def check_number(number: object, rule: str, least: int, hint: str | None = None) -> None:
-    """Raise `InvalidError`, saying the rule, for what is no integer of at least `least`."""
-    if not isinstance(number, int) or isinstance(number, bool) or number < least:
+    """Raise `InvalidError`, saying the rule, for what is no 64-bit integer of at least `least`."""
+    if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= INT64_MAX:
         raise InvalidError(rule, hint=hint)
 
 
