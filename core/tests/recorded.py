@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from metastore import MemoryMetadataStore, Store
+from metastore import Batch, MemoryMetadataStore, StorageError, Store, WrittenBatch
 
-__all__ = ["record", "store"]
+__all__ = ["Failing", "record", "store"]
 
 
 @pytest.fixture
@@ -24,3 +24,17 @@ def record(store: Store, **step: Any) -> Any:
     with store.run("p") as run, run.step("s") as recorder:
         recorder.output("out", **step)
     return store.find_run(run.id).steps["s"]
+
+
+class Failing(MemoryMetadataStore):
+    """A store whose writes fail: all of them while it is `broken`, or the one that is `fail_at`."""
+
+    broken = False
+    fail_at = 0
+
+    def write(self, batch: Batch) -> WrittenBatch:
+        """Write, or fail."""
+        self.fail_at -= 1
+        if self.broken or self.fail_at == 0:
+            raise StorageError("the disk is gone")
+        return super().write(batch)

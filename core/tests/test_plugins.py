@@ -21,6 +21,7 @@ from metastore import (
     connect,
     find_flavors,
 )
+from metastore.config import _connect
 from metastore.plugins import _loader
 
 Install = Callable[..., Path]
@@ -255,6 +256,21 @@ class TestConnect:
         monkeypatch.setenv("METASTORE_STORE", "memory://")
         with connect() as store:
             assert store.location == "memory://"
+
+    def test_the_users_own_folder_is_made(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """Without a URL the user's folder for data is made for the store, for writing only."""
+        home = tmp_path / "home"
+        monkeypatch.setattr("platformdirs.user_data_path", lambda name: home / name)
+        monkeypatch.setattr(_connect, "DEFAULT_STORE_URL", "memory://")
+        monkeypatch.delenv("METASTORE_STORE", raising=False)
+        not_writing: tuple[Any, ...] = ({"mode": "r"}, {"create": False})
+        for options in not_writing:
+            connect(**options).close()
+            assert not home.exists()
+        connect().close()
+        assert (home / "metastore").is_dir()
 
     def test_an_unknown_mode_is_refused(self) -> None:
         """A mode is "r" or "rw"."""

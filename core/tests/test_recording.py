@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from metastore import (
     EventQuery,
     EventType,
     ExecutionState,
+    ForkError,
     InvalidError,
     LinkKind,
     LinkQuery,
@@ -28,7 +30,7 @@ from metastore import (
 )
 from metastore.batch import Batch, WrittenBatch
 
-from .recorded import record, store
+from .recorded import Failing, record, store
 
 __all__ = ["store"]
 
@@ -283,7 +285,9 @@ class TestSteps:
             step.output("late")
 
     def test_an_artifact_used_twice_is_one_event(self, store: Store) -> None:
-        """An artifact that is given as input twice is read once; as input and output, both."""
+        """An artifact that is given as input twice is one event with both keys; as input and
+        output, it is two.
+        """
         first = record(store, uri="u")
         artifact = first.outputs["out"]
         with store.run("p") as run, run.step("s") as step:
@@ -291,8 +295,139 @@ class TestSteps:
             step.input("b", artifact.id)
             step.output("c", artifact)
         events = store.backend.read_events(EventQuery(execution_ids=[step.id]))
-        assert [each.type for each in events] == [EventType.INPUT, EventType.OUTPUT]
-        assert run.state is ExecutionState.COMPLETE
+        assert [(each.type, each.path) for each in events] == [
+            (EventType.INPUT, ("a", 0, "b", 0)),
+            (EventType.OUTPUT, ("c", 0)),
+        ]
+        found = store.find_run(run.id).steps["s"]
+        assert [*found.inputs] == ["a", "b"]
+        assert found.inputs["b"] == artifact
+
+    def test_an_artifact_of_many_places_is_found_in_each(self, store: Store) -> None:
+        """Keys that share artifacts, with one or with several of them, all keep theirs."""
+        parts = [record(store, uri=f"u{n}").outputs["out"] for n in range(3)]
+        with store.run("p") as run, run.step("s") as step:
+            step.input("all", parts)
+            step.input("train", parts[2])
+            step.input("eval", [parts[0], parts[2]])
+        inputs = store.find_run(run.id).steps["s"].inputs
+        assert inputs.all("all") == tuple(parts)
+        assert inputs.all("train") == (parts[2],)
+        assert inputs.all("eval") == (parts[0], parts[2])
+
+
+class TestEnds:
+    """Who ends what, and when that cannot be written."""
+
+    def test_a_run_waits_for_its_steps(self, store: Store) -> None:
+        """A run is not complete while a step of it has not ended, and says which."""
+        run = store.run("p").start()
+        step = run.step("s").start()
+        with pytest.raises(InvalidError, match="'s' has not ended"):
+            run.finish()
+        step.finish()
+        run.finish()
+        assert store.find_run(run.id).state is ExecutionState.COMPLETE
+
+    def test_a_failed_run_ends_its_open_steps(self, store: Store) -> None:
+        """What ends a run by an exception ends the steps that nobody else will end."""
+        with pytest.raises(ZeroDivisionError), store.run("p") as run:
+            run.step("s").start().metric("loss", 0.5)
+            raise ZeroDivisionError
+        found = store.find_run(run.id).steps["s"]
+        assert (found.state, found.error) == (ExecutionState.FAILED, "ZeroDivisionError")
+        assert found.metrics == {"loss": 0.5}
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+    @pytest.mark.parametrize("ending", ["exit", "step", "output"])
+    def test_a_forked_child_ends_nothing(self, tmp_path: Path, ending: str) -> None:
+        """A child that leaves its parent's blocks records nothing, and may not add to them."""
+        report = tmp_path / "report"
+        backend = Writes()
+        with Store(backend).run("p") as run, run.step("s") as step:
+            step.output("out", uri="u")
+            child = os.fork()
+            if child == 0:
+                backend.report = report
+                try:
+                    if ending == "step":
+                        run.step("t")
+                    if ending == "output":
+                        step.output("more")
+                except ForkError:
+                    report.write_text("refused")
+                # As leaving the blocks does; pytest itself must not go on in the child.
+                step.__exit__(None, None, None)
+                run.__exit__(ValueError, ValueError("child"), None)
+                os._exit(0)
+            os.waitpid(child, 0)
+        found = Store(backend).find_run(run.id)
+        assert (found.state, found.steps["s"].state) == (ExecutionState.COMPLETE,) * 2
+        assert (report.read_text() if report.exists() else "") == (
+            "" if ending == "exit" else "refused"
+        )
+
+    @pytest.mark.parametrize(
+        ("error", "state"),
+        [
+            (ValueError("gone wrong"), ExecutionState.FAILED),
+            (KeyboardInterrupt(), ExecutionState.CANCELED),
+        ],
+    )
+    def test_a_verdict_is_not_forgotten(self, error: BaseException, state: ExecutionState) -> None:
+        """What failed or was canceled while the store was away ends as that, when it is back."""
+        backend = Failing()
+        run = Store(backend).run("p").start()
+        with pytest.raises(type(error)), run.step("s") as step:
+            backend.broken = True
+            raise error
+        backend.broken = False
+        step.finish()
+        run.finish()
+        found = Store(backend).find_run(run.id).steps["s"]
+        assert (found.state, found.error) == (
+            state,
+            "ValueError: gone wrong" if state is ExecutionState.FAILED else None,
+        )
+
+    def test_an_exception_that_cannot_be_read(self, store: Store) -> None:
+        """An exception whose text raises goes on up as it is, and is recorded by its class."""
+
+        class BrokenError(Exception):
+            def __str__(self) -> str:
+                raise RuntimeError
+
+        with pytest.raises(BrokenError), store.run("p") as run, run.step("s") as step:
+            step.metric("loss", 0.5)
+            raise BrokenError
+        found = store.find_run(run.id).steps["s"]
+        assert (found.state, found.metrics) == (ExecutionState.FAILED, {"loss": 0.5})
+        assert (found.error or "").startswith("Broken")
+
+    def test_threads_record_in_one_step(self, store: Store) -> None:
+        """Outputs of many threads are all kept, each in a place of its own; one that comes when
+        the step has ended is refused.
+        """
+        refused: list[InvalidError] = []
+
+        def work(step: Any) -> None:
+            try:
+                for _ in range(100):
+                    step.output("out")
+            except InvalidError as error:
+                refused.append(error)
+
+        with store.run("p") as run, run.step("s") as step:
+            threads = [threading.Thread(target=work, args=(step,)) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads[:3]:
+                thread.join()
+        threads[3].join()
+        events = store.backend.read_events(EventQuery(execution_ids=[step.id]))
+        assert len({each.path for each in events}) == len(events) == len(store.artifacts())
+        assert 300 <= len(events) <= 400
+        assert len(refused) == (len(events) < 400)
 
 
 class TestTypes:
@@ -393,7 +528,9 @@ class TestReuse:
         assert not store.find_run(run.id).steps["s"].inputs
 
     def test_what_is_of_another_kind_is_no_input(self, store: Store) -> None:
-        """A run or step has an id too, but is no artifact; what a store returned for one is."""
+        """A run or step has an id too, but is no artifact; neither does a plain record say
+        of which store it is.
+        """
         record(store, uri="u")
         found = store.runs()[0]
         with store.run("p") as run, run.step("s") as step:
@@ -407,8 +544,9 @@ class TestReuse:
             ):
                 with pytest.raises(InvalidError, match="where an artifact is wanted"):
                     step.input("in", wrong)  # type: ignore[arg-type]  # the test's point
-            step.input("in", store.artifact(1).node)
-        assert store.find_run(run.id).steps["s"].inputs["in"] == store.artifact(1)
+            with pytest.raises(InvalidError, match="of which store"):
+                step.input("in", store.artifact(1).node)  # type: ignore[arg-type]  # see above
+        assert not store.find_run(run.id).steps["s"].inputs
 
     def test_an_input_that_does_not_exist_is_refused(self, store: Store) -> None:
         """An id that no artifact has is an error where it is given, and spoils nothing else."""
@@ -420,15 +558,15 @@ class TestReuse:
         assert (found.state, [*found.outputs]) == (ExecutionState.COMPLETE, ["out"])
 
 
-class Failing(MemoryMetadataStore):
-    """A store whose writes fail from some point on."""
+class Writes(MemoryMetadataStore):
+    """A store that says into a file when it is written, by whatever process."""
 
-    broken = False
+    report: Path | None = None
 
     def write(self, batch: Batch) -> WrittenBatch:
-        """Write, or fail."""
-        if self.broken:
-            raise StorageError("the disk is gone")
+        """Write."""
+        if self.report is not None:
+            self.report.write_text("written")
         return super().write(batch)
 
 

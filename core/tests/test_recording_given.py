@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
+import enum
 import json
 import math
 from collections.abc import Iterator
@@ -18,12 +21,23 @@ from metastore import (
     MemoryMetadataStore,
     NodeKind,
     PropertyKind,
+    StorageError,
     Store,
 )
 
-from .recorded import record, store
+from .recorded import Failing, record, store
 
 __all__ = ["store"]
+
+
+ENDLESS: list[Any] = []
+ENDLESS.append(ENDLESS)
+
+
+class Color(enum.Enum):
+    """Something that stands for itself by its name."""
+
+    RED = object()
 
 
 class TestOtherStores:
@@ -76,16 +90,76 @@ class TestOutputs:
 
     @pytest.mark.parametrize(
         "other",
-        [{"type": "Data"}, {"uri": "n"}, {"name": "n"}, {"external_id": "x"}, {"reuse": "uri"}],
+        [{"type": "Data"}, {"uri": "n"}, {"name": "n"}, {"external_id": "y"}, {"reuse": "uri"}],
     )
     def test_a_stored_artifact_is_not_contradicted(self, store: Store, other: Any) -> None:
         """What is said of an artifact that is there already is what it is, or refused."""
-        model = record(store, type="Model", uri="m").outputs["out"]
+        model = record(store, type="Model", uri="m", external_id="x").outputs["out"]
         with store.run("p") as run, run.step("s") as step:
             with pytest.raises(InvalidError, match=r"leave out"):
                 step.output("out", model, **other)
             step.output("out", model, type="Model", uri="m")
         assert store.find_run(run.id).steps["s"].outputs["out"] == model
+
+    @pytest.mark.parametrize("other", [{"uri": "n"}, {"name": "n"}, {"external_id": "y"}])
+    def test_a_found_artifact_is_not_contradicted(self, store: Store, other: Any) -> None:
+        """So is what is said of an artifact that reuse finds, whatever else is said of it."""
+        known: Any = {"type": "Model", "uri": "m", "reuse": "uri"}
+        if "uri" in other:
+            known = {"type": "Model", "name": "k", "reuse": "name"}
+        record(store, type="Model", uri="m", name="k", external_id="x")
+        with store.run("p") as run, run.step("s") as step:
+            more: Any
+            for more in ({}, {"properties": {"a": 1}}):
+                with pytest.raises(InvalidError, match=r"leave out"):
+                    step.output("out", **known, **other, **more)
+            found = step.output("out", **known)
+            assert (found.id, found.uri, found.name) == (1, "m", "k")
+        assert run.state is ExecutionState.COMPLETE
+        assert store.artifact(1).external_id == "x"
+
+    @pytest.mark.parametrize("given", [{}, {"properties": {"a": 1}}])
+    def test_what_was_not_known_yet_is_added(self, store: Store, given: Any) -> None:
+        """A uri or external id that an artifact has not got yet is added to it."""
+        record(store, type="Model", name="k")
+        with store.run("p") as run, run.step("s") as step:
+            step.output("a", type="Model", name="k", reuse="name", uri="m", **given)
+        with store.run("p") as run, run.step("s") as step:
+            step.output("a", 1, external_id="x")
+        found = store.artifact(1)
+        assert (found.uri, found.external_id) == ("m", "x")
+        assert found.properties == given.get("properties", {})
+        assert run.state is ExecutionState.COMPLETE
+
+    def test_one_artifact_reached_in_two_ways(self, store: Store) -> None:
+        """An artifact that is given, and found by uri and by name, is one, with all of it."""
+        model = record(store, type="Model", uri="m", name="k").outputs["out"]
+        with store.run("p") as run, run.step("s") as step:
+            step.output("a", model)
+            step.output("b", type="Model", uri="m", reuse="uri", properties={"x": 1})
+            step.output("c", type="Model", name="k", reuse="name", properties={"y": 2})
+            step.input("d", "m")
+        found = store.find_run(run.id).steps["s"]
+        assert (found.state, [*found.outputs], [*found.inputs]) == (
+            ExecutionState.COMPLETE,
+            ["a", "b", "c"],
+            ["d"],
+        )
+        assert store.artifact(1).properties == {"x": 1, "y": 2}
+        assert len(store.artifacts()) == 1
+
+    def test_a_uri_stands_for_what_the_step_itself_named(self, store: Store) -> None:
+        """A uri is the artifact that the step has just given that uri, whatever its type."""
+        with store.run("p") as run, run.step("s") as step:
+            step.input("a", "u", type="Dataset")
+            step.input("b", "u")
+            step.output("c", type="Dataset", uri="v")
+            step.input("d", "v")
+        inputs = store.find_run(run.id).steps["s"].inputs
+        assert [each.uri for each in store.artifacts()] == ["u", "v"]
+        assert (inputs["a"].id, inputs["b"].id, inputs["d"].uri) == (1, 1, "v")
+        with store.run("p") as run, run.step("s") as step, pytest.raises(InvalidError):
+            step.input("a", 1, type="Model")
 
     @pytest.mark.parametrize(
         "wrong",
@@ -135,7 +209,7 @@ class TestOutputs:
                 step.output("c", **new)
             step.output("d", **new, reuse=field, properties={"x": 1})
         found = store.find_run(run.id).steps["s"]
-        assert {key: found.outputs[key].id for key in found.outputs} == {"b": 2}
+        assert {key: found.outputs[key].id for key in found.outputs} == {"b": 2, "d": 2}
         assert store.artifact(2).properties == {"x": 1}
 
     def test_an_external_id_of_another_type_is_refused(self, store: Store) -> None:
@@ -144,7 +218,7 @@ class TestOutputs:
         with (
             store.run("p") as run,
             run.step("s") as step,
-            pytest.raises(InvalidError, match="'Model'"),
+            pytest.raises(InvalidError, match="type is another"),
         ):
             step.output("out", type="Data", external_id="x", reuse="external_id")
         assert run.state is ExecutionState.COMPLETE
@@ -166,6 +240,8 @@ class TestOutputs:
         with store.run("p") as run, run.step("s") as step:
             with pytest.raises(InvalidError):
                 step.output("out", properties={"a": 1, "b": None})
+            with pytest.raises(InvalidError):
+                step.output("out", properties={"a": 1}, custom_properties={"c": None})
             step.output("out", properties={"a": "text"})
         assert run.state is ExecutionState.COMPLETE
 
@@ -191,6 +267,10 @@ class TestParameters:
             "nested": [{"a": [Path("p")]}, ("x", "é")],
             "set": {3, 1, 2},
             "nan": math.nan,
+            "deep": {"a": [1, math.nan, {2: Path("p")}], "when": datetime.date(2026, 1, 2)},
+            "large": 2**70,
+            "exact": decimal.Decimal("0.10"),
+            "color": Color.RED,
         }
         with store.run("p", parameters=given) as run:
             pass
@@ -199,10 +279,30 @@ class TestParameters:
             "nested": f'[{{"a": [{json.dumps(str(Path("p")))}]}}, ["x", "é"]]',
             "set": "[1, 2, 3]",
             "nan": "NaN",
+            "deep": {"a": [1.0, "NaN", {"2": str(Path("p"))}], "when": "2026-01-02"},
+            "large": str(2**70),
+            "exact": "0.10",
+            "color": "RED",
         }
 
     @pytest.mark.parametrize(
-        "wrong", [[1], "a", {1: 2}, {"": 1}, {"a": [object()]}, {"a": {1, "x"}}, {"a": [{1: 2}]}]
+        "wrong",
+        [
+            [1],
+            "a",
+            {1: 2},
+            {"": 1},
+            {"a": object()},
+            {"a": [object()]},
+            {"a": {1, "x"}},
+            {"a": [{b"k": 2}]},
+            {"a": {1: 2, "1": 3}},
+            {"a": 10**5000},
+            {"a": [10**5000]},
+            {"a": ENDLESS},
+            {"a": "\ud800"},
+        ],
+        ids=range(13),
     )
     def test_what_is_no_parameter_is_refused(self, store: Store, wrong: Any) -> None:
         """What cannot be kept as it is meant is refused, not kept as something else."""
@@ -293,8 +393,66 @@ class TestLateErrors:
             record(store, type="Model", name="n")
             raise ZeroDivisionError
         found = store.find_run(run.id).steps["s"]
-        assert (found.error, [*found.outputs]) == ("ZeroDivisionError", ["log"])
+        assert (found.error or "").startswith("ZeroDivisionError; besides, AlreadyExistsError: ")
+        assert [*found.outputs] == ["log"]
         assert "output 'model'" in caplog.text
+
+    def test_the_guilty_alone_is_left_out(self, store: Store) -> None:
+        """An input that has no such property is not blamed; a parameter called like a refused
+        metric stays; and the next step of the run knows what the types have become.
+        """
+        data = record(store, type="Data").outputs["out"]
+        run = store.run("p").start()
+        with pytest.raises(AlreadyExistsError, match="output 'guilty'"), run.step("s") as step:
+            step.input("innocent", data)
+            step.parameter("lr", 0.1)
+            step.metric("lr", 0.1)
+            step.output("guilty", properties={"acc": 1.0})
+            record(store, properties={"acc": "text"})
+            batch = Batch()
+            batch.type(
+                NodeKind.EXECUTION,
+                "s",
+                {"lr": PropertyKind.INT},
+                can_add_properties=True,
+                can_omit_properties=True,
+            )
+            store.write(batch)
+        found = store.find_run(run.id).steps["s"]
+        assert (found.parameters, found.metrics) == ({"lr": 0.1}, {})
+        assert [*found.inputs, *found.outputs] == ["innocent", "guilty"]
+        with run.step("t") as later, pytest.raises(InvalidError, match="declared it as STRING"):
+            later.output("out", properties={"acc": 1.0})
+        assert later.state is ExecutionState.COMPLETE
+
+    def test_what_was_refused_is_told_when_the_store_comes_back(self) -> None:
+        """What was left out is not forgotten when the rest can be written only later."""
+        backend = Failing()
+        store = Store(backend)
+        run = store.run("p").start()
+        step = run.step("s").start()
+        step.output("gone", type="Model", name="n")
+        step.output("kept", uri="u")
+        record(store, type="Model", name="n")
+        backend.fail_at = 2
+        with pytest.raises(StorageError):
+            step.finish()
+        step.output("more", uri="u", reuse="uri")
+        with pytest.raises(AlreadyExistsError, match="output 'gone'"):
+            step.finish()
+        found = store.find_run(run.id).steps["s"]
+        assert (found.state, [*found.outputs]) == (ExecutionState.FAILED, ["kept", "more"])
+        assert "output 'gone'" in (found.error or "")
+
+    def test_a_cancel_stays_one(self, store: Store) -> None:
+        """A step that is canceled is CANCELED, also when something of it is refused."""
+        run = store.run("p").start()
+        step = run.step("s").start()
+        step.output("gone", type="Model", name="n")
+        record(store, type="Model", name="n")
+        with pytest.raises(AlreadyExistsError):
+            step.cancel()
+        assert store.find_run(run.id).steps["s"].state is ExecutionState.CANCELED
 
     def test_many_errors_at_once(self, store: Store) -> None:
         """Whatever is wrong is left out, one after the other; the first error goes up."""
@@ -305,6 +463,8 @@ class TestLateErrors:
                 step.output("good", uri=f"u{number}")
             for number in range(10):
                 record(store, type="Model", name=f"n{number}")
-        outputs = store.find_run(run.id).steps["s"].outputs
+        found = store.find_run(run.id).steps["s"]
+        assert (found.error or "").count("output 'bad'") == 10
+        outputs = found.outputs
         assert [each.uri for each in outputs.all("good")] == [f"u{n}" for n in range(10)]
         assert "bad" not in outputs

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -198,7 +200,7 @@ class TestStore:
             with pytest.raises(InvalidError):
                 ask.find_run(wrong)
         with pytest.raises(InvalidError):
-            ask.pipeline(3)
+            ask.pipeline(None)
         with pytest.raises(InvalidError, match=r"NodeKind\.ARTIFACT"):
             ask.types("artifact")
         with pytest.raises(InvalidError, match=r"NodeKind\.ARTIFACT"):
@@ -217,6 +219,15 @@ class TestStore:
             with pytest.raises(InvalidError, match="ids 1 and 2"):
                 store.find_run("nightly")
             assert store.find_run(2).id == 2
+            with store.run("pipeline"):
+                pass
+            batch = Batch()
+            batch.type(NodeKind.CONTEXT, "pipeline")
+            batch.context("pipeline", name="pipeline")
+            store.write(batch)
+            with pytest.raises(InvalidError, match="several pipelines"):
+                store.pipeline("pipeline")
+            assert [len(store.pipeline(each.id).runs) for each in store.pipelines()] == [1, 0]
 
     @pytest.mark.parametrize("order", ["", "name", "-uri", "--id", None])
     def test_an_order_that_is_none(self, store: Store, order: Any) -> None:
@@ -291,6 +302,12 @@ class TestUpdate:
         assert "batch" not in str(raised.value)
         with pytest.raises(InvalidError, match="dict"):
             store.update(store.artifact(1), lambda a: None)  # type: ignore[arg-type,return-value]
+        with pytest.raises(InvalidError, match="not a function"):
+            store.update(store.artifact(1), {"n": 1})  # type: ignore[arg-type]
+        with pytest.raises(InvalidError, match="custom=True"):
+            store.update(store.artifact(1), lambda a: {"undeclared": 1})
+        with pytest.raises(InvalidError, match=r"\.context"):
+            store.update(store.runs(), lambda a: {})  # type: ignore[type-var]
         assert store.artifact(1).properties == {"n": 0}
 
 
@@ -312,6 +329,28 @@ class TestViews:
         assert [each.type for each in artifact.consumers] == ["one", "two"]
         assert artifact.producer.outputs["data"] == artifact
         assert "data" not in artifact.producer.inputs
+
+    def test_what_is_not_there_has_a_default(self) -> None:
+        """Inputs, outputs and steps answer `in` by name, and `get` gives its default."""
+        with Store(MemoryMetadataStore()) as store:
+            with store.run("p") as run, run.step("s") as step:
+                step.output("out", uri="u")
+            steps = store.find_run(run.id).steps
+            assert "s" in steps
+            assert "t" not in steps
+            assert steps[0] in steps
+            assert "out" in steps["s"].outputs
+            assert steps["s"].outputs.get("nope") is None
+            assert steps["s"].outputs.get("nope", 3) == 3
+
+    def test_where_a_run_ran_is_told(self) -> None:
+        """Runs and steps say on which host and in which process they ran."""
+        with Store(MemoryMetadataStore()) as store:
+            with store.run("p") as run, run.step("s"):
+                pass
+            found = store.find_run(run.id)
+            assert (found.process, found.steps["s"].process) == (os.getpid(), os.getpid())
+            assert found.host == found.steps["s"].host == platform.node()
 
     def test_an_unknown_port_names_the_known_ones(self) -> None:
         """Asking for a key that is not there names those that are."""

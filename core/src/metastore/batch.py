@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import enum
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -244,6 +244,12 @@ class Batch:
         can_omit_properties: bool = False,
     ) -> TypeKey:
         """Create the type unless it is there; nodes of this batch may be of it."""
+        if not isinstance(kind, NodeKind):
+            raise InvalidError(
+                f"type {name!r} is of the kind {kind!r}, which is none",
+                hint="use NodeKind.ARTIFACT, NodeKind.EXECUTION or NodeKind.CONTEXT",
+                offender=Offender("type", len(self.types)),
+            )
         key = TypeKey(kind, name, version or None)
         self.types.append(
             TypeDraft(
@@ -370,12 +376,12 @@ class Batch:
         Raises
         ------
         InvalidError
-            `path` is a text instead of a list of steps.
+            `path` is no list of steps.
         """
         # A text is a sequence of texts: without this, "model" would be a path of five steps.
-        if isinstance(path, str):
+        if isinstance(path, str) or not isinstance(path, Iterable):
             raise InvalidError(
-                f"the path of event {len(self.events)} is a text",
+                f"the path of event {len(self.events)} is of type {path.__class__.__name__}",
                 hint="give a list of steps, such as ['model', 0]",
                 offender=Offender("event", len(self.events)),
             )

@@ -58,15 +58,20 @@ class Lineage:
         """
         for id in self.start:
             yield self._artifact(id)
-            if self.upstream:
-                yield from self._branches(id, "made by", _Ways(self.events, upwards=True))
-            if self.downstream:
-                yield from self._branches(id, "used by", _Ways(self.events, upwards=False))
+            # Two trees from one root: only the last branch of the second closes it.
+            trees = [
+                (verb, _Ways(self.events, upwards=verb == "made by"))
+                for verb, wanted in (("made by", self.upstream), ("used by", self.downstream))
+                if wanted
+            ]
+            trees = [(verb, ways) for verb, ways in trees if ways.next(NodeKind.ARTIFACT, id)]
+            for verb, ways in trees:
+                yield from self._branches(id, verb, ways, more=verb != trees[-1][0])
 
-    def _branches(self, start: int, verb: str, ways: _Ways) -> Iterator[str]:
+    def _branches(self, start: int, verb: str, ways: _Ways, *, more: bool) -> Iterator[str]:
         seen = {(NodeKind.ARTIFACT, start)}
         # A stack, not recursion: lineage may be thousands of steps deep.
-        stack = _children([], ways.next(NodeKind.ARTIFACT, start))
+        stack = _children([], ways.next(NodeKind.ARTIFACT, start), more=more)
         while stack:
             prefix, last, kind, id, key = stack.pop()
             again = (kind, id) in seen
@@ -76,8 +81,8 @@ class Lineage:
                 label = f"{verb} {self._execution(id)}"
             else:
                 label = f"{key}: {self._artifact(id)}" if key else self._artifact(id)
-            more = " (see above)" if again and ways.next(kind, id) else ""
-            yield f"{_indent(prefix)}{'└─ ' if last else '├─ '}{label}{more}"
+            above = " (see above)" if again and ways.next(kind, id) else ""
+            yield f"{_indent(prefix)}{'└─ ' if last else '├─ '}{label}{above}"
             stack += _children([*prefix, last], further)
 
     def _artifact(self, id: int) -> str:
@@ -98,10 +103,11 @@ class Lineage:
 
 
 def _children(
-    prefix: list[bool], found: list[tuple[NodeKind, int, str]]
+    prefix: list[bool], found: list[tuple[NodeKind, int, str]], *, more: bool = False
 ) -> list[tuple[list[bool], bool, NodeKind, int, str]]:
-    """Stack entries, the first to be drawn on top."""
-    entries = [(prefix, at == len(found) - 1, *each) for at, each in enumerate(found)]
+    """Stack entries, the first to be drawn on top; `more` where others follow below them."""
+    last = None if more else len(found) - 1
+    entries = [(prefix, at == last, *each) for at, each in enumerate(found)]
     return entries[::-1]
 
 

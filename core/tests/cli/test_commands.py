@@ -174,7 +174,7 @@ def test_json_fields_are_stable(command: Command, store: Store) -> None:
     node = {"id", "type", "name", "external_id", "create_time", "update_time"}
     node |= {"properties", "custom_properties"}
     run = {"id", "type", "name", "pipeline", "convention", "state", "error", "start_time"}
-    run |= {"end_time", "duration_ms", "parameters"}
+    run |= {"end_time", "duration_ms", "parameters", "host", "process"}
     step = (run - {"pipeline", "convention"}) | {"reason", "metrics", "inputs", "outputs"}
     assert set(command("pipeline", "list", "--json").data[0]) == node | {"runs"}
     assert set(command("run", "list", "--json").data[0]) == run

@@ -62,6 +62,8 @@ def run(run: Run) -> dict[str, Any]:
         "state": run.state.name,
         "error": run.error,
         **_times(record.started_ms, record.finished_ms),
+        "host": record.host,
+        "process": record.process,
         "parameters": values(run.parameters),
     }
 
@@ -77,6 +79,8 @@ def step(step: Step) -> dict[str, Any]:
         "reason": step.reason,
         "error": step.error,
         **_times(record.started_ms, record.finished_ms),
+        "host": record.host,
+        "process": record.process,
         "parameters": values(step.parameters),
         "metrics": values(step.metrics),
         "inputs": _ports(step.inputs),

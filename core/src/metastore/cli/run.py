@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["run", "show_runs"]
 
+T = TypeVar("T")
+
 
 @click.group(cls=SuggestingGroup)
 def run() -> None:
@@ -26,7 +29,7 @@ def run() -> None:
 
 
 @run.command("list")
-@click.option("--pipeline", metavar="NAME", help="Only the runs of this pipeline.")
+@click.option("--pipeline", metavar="NAME|ID", help="Only the runs of this pipeline.")
 @limit_option
 @reading
 def list_(store: str | None, pipeline: str | None, limit: int | None, as_json: bool) -> None:
@@ -34,7 +37,8 @@ def list_(store: str | None, pipeline: str | None, limit: int | None, as_json: b
 
     JSON fields: id, type, name, pipeline, convention (of the program that recorded it), state
     (UNKNOWN, NEW, RUNNING, COMPLETE, FAILED, CACHED or CANCELED), error, start_time, end_time,
-    duration_ms, parameters. Times are ISO 8601 in UTC, or null where the store does not say.
+    duration_ms, host, process (its id there), parameters. Times are ISO 8601 in UTC; they, host
+    and process are null where the store does not say.
     """
     with opened(store) as found:
         show_runs(found, pipeline=pipeline, limit=limit, as_json=as_json)
@@ -49,8 +53,8 @@ def show(store: str | None, which: str, is_name: bool, as_json: bool) -> None:
 
     JSON fields: those of 'metastore run list', and steps: a list with id (of the execution), type,
     name, state, reason (why the state is not the execution's own), error, start_time, end_time,
-    duration_ms, parameters, metrics, inputs and outputs (by key a list of artifacts with id, type,
-    name, uri).
+    duration_ms, host, process, parameters, metrics, inputs and outputs (by key a list of artifacts
+    with id, type, name, uri).
     """
     from metastore.cli import _fields, _json
 
@@ -107,29 +111,31 @@ def _runs(store: Store, pipeline: str | None, limit: int | None) -> Listing[Run]
     if pipeline is None:
         return store.runs(newest_first=True, limit=limit)
     with hinted("'metastore pipeline list' lists them"):
-        return store.pipeline(pipeline).runs.newest_first(limit)
+        found = _by_id_or_name(store.pipeline, pipeline, "pipeline")
+        return (found or store.pipeline(pipeline)).runs.newest_first(limit)
 
 
 def _find(store: Store, which: str, *, is_name: bool) -> Run:
+    with hinted("'metastore run list' lists them"):
+        found = None if is_name else _by_id_or_name(store.find_run, which, "run")
+        return found or store.find_run(which)
+
+
+def _by_id_or_name(find: Callable[[int | str], T], which: str, what: str) -> T | None:
+    """What a number stands for: an id, or else a name; None for what is no number, or unknown."""
     from metastore.cli._output import remark
     from metastore.errors import NotFoundError
 
-    def find(which: int | str) -> Run | None:
-        try:
-            return store.find_run(which)
-        except NotFoundError:
-            return None
-
     # Runs may be called 2024; what is longer than an id is no id.
-    if not is_name and which.isascii() and which.isdigit() and len(which) < 20 and int(which):
-        by_id, by_name = find(int(which)), find(which)
-        if by_id and by_name and by_id != by_name:
-            remark(f"another run, of id {by_name.id}, is called {which!r}: --name shows it")
-        found = by_id or by_name
-        if found:
-            return found
-    with hinted("'metastore run list' lists them"):
-        return store.find_run(which)
+    if not (which.isascii() and which.isdigit() and len(which) < 19 and int(which)):
+        return None
+    found: list[T] = []
+    for each in (int(which), which):
+        with suppress(NotFoundError):
+            found.append(find(each))
+    if len(found) == 2 and found[0] != found[1]:
+        remark(f"another {what} is called {which!r}" + ("; --name shows it" * (what == "run")))
+    return found[0] if found else None
 
 
 def _show(run: Run) -> None:
@@ -146,6 +152,7 @@ def _show(run: Run) -> None:
             ("convention", run.convention),
             ("started", iso(record.started_ms) or "unknown"),
             ("duration", duration(record.started_ms, record.finished_ms) or "unknown"),
+            ("process", _process(run)),
             ("parameters", pairs(run.parameters)),
         ]
     )
@@ -180,6 +187,12 @@ def _show(run: Run) -> None:
                 ],
                 rows,
             )
+
+
+def _process(run: Run) -> str | None:
+    if run.process is None:
+        return None
+    return f"{run.process} on {run.host}" if run.host else str(run.process)
 
 
 def _step_rows(step: Step) -> Iterator[Row]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metastore.base import BaseMetadataStore, OpenMode
-from metastore.errors import InvalidError, NotFoundError, Offender
+from metastore.errors import InvalidError, NotFoundError, Offender, OpenError
 from metastore.store import Store
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ def connect(url: str | None = None, *, mode: OpenMode = "rw", create: bool | Non
     mode:
         ``"r"`` never writes and never creates anything; ``"rw"`` does both.
     create:
-        Whether a store that is not there is made; by default with ``"rw"``, except where the URL
-        comes from nobody but the default.
+        Whether a store that is not there is made; by default with ``"rw"``.
 
     Raises
     ------
@@ -58,12 +57,15 @@ def open_store(
         raise InvalidError("a store is opened with mode 'r' or 'rw'", offender=Offender("store"))
     if url is not None and not isinstance(url, str):
         raise _no_url(url)
-    given = url if url is not None else os.environ.get("METASTORE_STORE") or _default_url()
-    parsed = StoreURL.parse(_url_of(given))
+    create = mode == "rw" if create is None else create
+    given = url if url is not None else os.environ.get("METASTORE_STORE") or None
+    parsed = StoreURL.parse(_url_of(_default_url() if given is None else given))
     flavor = load_flavor(parsed.scheme)
     config: FlavorConfig = flavor.load_config_class().from_url(parsed)
     store_class = flavor.load_store_class()
-    return store_class.open(config, mode=mode, create=mode == "rw" if create is None else create)
+    if given is None and create and mode == "rw":
+        _make_user_folder()
+    return store_class.open(config, mode=mode, create=create)
 
 
 def _url_of(text: str) -> str:
@@ -98,10 +100,25 @@ def _is_path(path: str) -> InvalidError:
 
 
 def _default_url() -> str:
+    return DEFAULT_STORE_URL.format(user_data=_quoted(_user_folder().as_posix()))
+
+
+def _user_folder() -> Path:
     from platformdirs import user_data_path
 
-    folder = user_data_path("metastore")
-    return DEFAULT_STORE_URL.format(user_data=_quoted(folder.as_posix()))
+    return user_data_path("metastore")
+
+
+def _make_user_folder() -> None:
+    folder = _user_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OpenError(
+            f"the folder {str(folder)!r} for your own store cannot be made ({error.strerror})",
+            hint="name another store, such as sqlite:///runs.db",
+            offender=Offender("store", name=str(folder)),
+        ) from error
 
 
 def _quoted(path: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from metastore import layout
 from metastore.base import BaseMetadataStore
@@ -59,9 +60,11 @@ class Ours(Convention):
             pipeline,
             state,
             error=_text(properties, layout.ERROR),
-            parameters=context.custom_properties,
+            parameters=_by_name(context.custom_properties),
             started_ms=context.create_time_ms,
             finished_ms=_finished(properties, state, context.update_time_ms),
+            host=_text(properties, layout.HOST),
+            process=_int(properties, layout.PROCESS),
         )
 
     def steps(self, backend: BaseMetadataStore, run: Context) -> list[StepRecord]:
@@ -77,10 +80,12 @@ class Ours(Convention):
             execution,
             state,
             error=_text(properties, layout.ERROR),
-            parameters=execution.custom_properties,
+            parameters=_by_name(execution.custom_properties),
             metrics=_metrics(properties),
             started_ms=execution.create_time_ms,
             finished_ms=_finished(properties, state, execution.update_time_ms),
+            host=_text(properties, layout.HOST),
+            process=_int(properties, layout.PROCESS),
         )
 
     def describe_steps(
@@ -89,6 +94,14 @@ class Ours(Convention):
         """Those that have a property of ours."""
         mine = (each for each in executions if _text(each.properties, layout.STEP))
         return {each.id: self._step(each) for each in mine}
+
+
+V = TypeVar("V")
+
+
+def _by_name(values: Mapping[str, V]) -> dict[str, V]:
+    # A store keeps no order of properties.
+    return dict(sorted(values.items()))
 
 
 def _metrics(properties: Mapping[str, Value]) -> dict[str, float]:
@@ -100,7 +113,7 @@ def _metrics(properties: Mapping[str, Value]) -> dict[str, float]:
     words = properties.get(layout.NONFINITE)
     if isinstance(words, dict):
         metrics |= {name: float(str(word)) for name, word in words.items() if word in _WORDS}
-    return metrics
+    return _by_name(metrics)
 
 
 _WORDS = ("NaN", "Infinity", "-Infinity")
@@ -111,10 +124,15 @@ def _text(properties: Mapping[str, Value], key: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def _int(properties: Mapping[str, Value], key: str) -> int | None:
+    value = properties.get(key)
+    return value if type(value) is int else None
+
+
 def _finished(
     properties: Mapping[str, Value], state: ExecutionState, update_time_ms: int
 ) -> int | None:
-    value = properties.get(layout.FINISHED)
-    if isinstance(value, int):
+    value = _int(properties, layout.FINISHED)
+    if value is not None:
         return value
     return update_time_ms if has_ended(state) else None

@@ -24,6 +24,10 @@ class StepRecord:
     metrics: Mapping[str, float] | None = None
     started_ms: int | None = None
     finished_ms: int | None = None
+    host: str | None = None
+    """Where it ran, where that was recorded."""
+    process: int | None = None
+    """The process id on that host."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,10 @@ class RunRecord:
     parameters: Mapping[str, Value] | None = None
     started_ms: int | None = None
     finished_ms: int | None = None
+    host: str | None = None
+    """Where it ran, where that was recorded."""
+    process: int | None = None
+    """The process id on that host."""
 
 
 _ENDED = frozenset(

@@ -11,8 +11,8 @@ from metastore.errors import AlreadyExistsError, InvalidError, Offender
 from metastore.model import (
     ArtifactState,
     EventType,
-    LinkKind,
     NodeKind,
+    PathStep,
     PropertyKind,
     TypeKey,
     Value,
@@ -39,6 +39,8 @@ class Use:
     external_id: str | None = None
     reuse: ReuseBy | None = None
     recorded: RecordedArtifact | None = None
+    adds: frozenset[str] = frozenset()
+    """Fields that a stored artifact has not got yet."""
     same_as: Use | None = None
     """An earlier use of the step that is the same artifact."""
 
@@ -131,40 +133,51 @@ class StepContent:
         else:
             self.nonfinite[name] = word
 
+    def newest(self, uri: str, type: str | None) -> Use | None:
+        """The last new artifact of the step that has the uri (and is of the type)."""
+        for use in reversed(self.uses):
+            if use.id is None and use.uri == uri and type in (None, use.type.name):
+                return use.same_as or use
+        return None
+
     def leave_out(self, offender: Offender | None, end: StepEnd) -> Offender | None:
         """Drop what an error of `end` is about; what that was, or None if it is nothing of this."""
         if offender is None:
             return None
         use = end.owners.get((offender.kind or "", offender.index or 0))
         if offender.property is not None:
-            dropped = self._leave_out_property(offender, use)
+            dropped = self._leave_out_property(offender, use, end)
             if dropped is not None:
                 return dropped
         if use is None:
             return None
-        for each in [each for each in self.uses if use in (each, each.same_as)]:
-            self.uses.remove(each)
+        gone = [each for each in self.uses if use in (each, each.same_as)]
+        self.uses = [each for each in self.uses if each not in gone]
+        self._known = {key: each for key, each in self._known.items() if each not in gone}
+        for each in gone:
             if each.recorded is not None:
                 each.recorded._settle(None)
         return use.offender
 
-    def _leave_out_property(self, offender: Offender, use: Use | None) -> Offender | None:
+    def _leave_out_property(
+        self, offender: Offender, use: Use | None, end: StepEnd
+    ) -> Offender | None:
         key = offender.property or ""
-        holders: list[dict[str, Any]] = []
-        dropped: Offender | None = None
-        if offender.kind in ("execution", "execution type"):
-            holders, dropped = [self.metrics, self.nonfinite, self.parameters], _STEP
+        holders: list[tuple[dict[str, Any], Offender]] = []
+        if offender.kind == "execution type":
+            # Of a type only what it declares can be wrong.
+            holders = [(self.metrics, _STEP), (self.nonfinite, _STEP)]
+        elif offender.kind == "execution":
+            holders = [(self.parameters, _STEP), (self.metrics, _STEP)]
         elif offender.kind == "artifact" and use is not None:
-            holders, dropped = [use.properties, use.custom_properties], use.offender
+            holders = [(use.properties, use.offender), (use.custom_properties, use.offender)]
         elif offender.kind == "artifact type":
-            sharing = [each for each in self.uses if each.type.name == offender.name]
-            holders = [each.properties for each in sharing]
-            dropped = sharing[0].offender if sharing else None
-        if dropped is None or not any(key in each for each in holders):
-            return None
-        for each in holders:
-            each.pop(key, None)
-        return dropped._replace(property=key)
+            type = end.types.get(offender.index or 0)
+            holders = [(each.properties, each.offender) for each in self.uses if each.type == type]
+        guilty = [holder for holder in holders if key in holder[0]]
+        for values, _ in guilty:
+            del values[key]
+        return guilty[0][1]._replace(property=key) if guilty else None
 
 
 def _join(use: Use, same: Use) -> None:
@@ -209,8 +222,14 @@ class StepEnd:
         self.nodes: list[NodeRef] = []
         """Aligned with the content's uses."""
         self.owners: dict[tuple[str, int], Use] = {}
-        """By kind and position of a draft, as an error's `Offender` has them."""
-        self._content = content
+        """By kind and position of a draft, as an error's `Offender` has them.
+
+        Not of links: a link between what is there is never refused.
+        """
+        self.types: dict[int, TypeKey] = {}
+        """The types of artifacts, by position."""
+        # As it is now: what is recorded while this is written is too late.
+        self._uses = tuple(content.uses)
         found: dict[str, Value] = {**content.metrics}
         if content.nonfinite:
             found[layout.NONFINITE] = {**content.nonfinite}
@@ -224,29 +243,33 @@ class StepEnd:
         )
         self._add_types()
         drafts: dict[Use, NodeRef] = {}
-        for use in content.uses:
+        for use in self._uses:
             node = drafts[use] = drafts[use.same_as] if use.same_as else self._add_artifact(use)
             self.nodes.append(node)
         self._add_links(execution, contexts)
 
     def _add_types(self) -> None:
         declared: dict[TypeKey, dict[str, PropertyKind]] = {}
-        for use in self._content.uses:
+        for use in self._uses:
             if use.id is None or use.properties:
                 declared.setdefault(use.type, {}).update(_kinds(use.properties))
         for key, properties in declared.items():
+            self.types[len(self.batch.types)] = key
             use_type(self.batch, key, properties)
 
     def _add_artifact(self, use: Use) -> NodeRef:
-        changes = bool(use.properties or use.custom_properties)
+        changes = bool(use.properties or use.custom_properties or use.adds)
         if use.id is not None and not changes:
             return use.id
+        changes = changes or any(getattr(use, each) for each in REUSE if each != use.reuse)
         self.owners["artifact", len(self.batch.nodes[_ARTIFACT])] = use
         if use.id is not None:
             self.batch.artifact(
+                uri=use.uri,
+                external_id=use.external_id,
                 properties=use.properties,
                 custom_properties=use.custom_properties,
-                mode=Merge(use.id),
+                mode=Merge(use.id, use.adds),
             )
             return use.id
         return self.batch.artifact(
@@ -262,21 +285,21 @@ class StepEnd:
 
     def _add_links(self, execution: int, contexts: tuple[int, ...]) -> None:
         batch, owners = self.batch, self.owners
-        seen: set[tuple[NodeRef, bool]] = set()
-        for use, node in zip(self._content.uses, self.nodes, strict=True):
-            # A store has one event of an artifact, an execution and a type: the first key counts.
-            if (node, use.is_input) not in seen:
-                seen.add((node, use.is_input))
-                owners["event", len(batch.events)] = use
-                kind = EventType.INPUT if use.is_input else EventType.OUTPUT
-                batch.event(node, execution, kind, path=(use.key, use.index))
+        # A store has one event of an artifact, an execution and a type: its path holds all places.
+        paths: dict[tuple[NodeRef, EventType], list[PathStep]] = {}
+        for use, node in zip(self._uses, self.nodes, strict=True):
+            event = node, EventType.INPUT if use.is_input else EventType.OUTPUT
+            if event not in paths:
+                owners["event", len(paths)] = use
+            paths.setdefault(event, []).extend((use.key, use.index))
             for context in contexts:
-                owners["attribution", len(batch.links[LinkKind.ATTRIBUTION])] = use
                 batch.attribution(context, node)
+        for (node, kind), path in paths.items():
+            batch.event(node, execution, kind, path=path)
 
     def settle(self, written: WrittenBatch) -> None:
         """Give the recorded artifacts their ids."""
-        for use, node in zip(self._content.uses, self.nodes, strict=True):
+        for use, node in zip(self._uses, self.nodes, strict=True):
             if use.recorded is not None:
                 use.recorded._settle(written[node].id if isinstance(node, Ref) else node)
 

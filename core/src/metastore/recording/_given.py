@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
+import enum
+import fractions
 import json
 import os
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
@@ -13,22 +18,31 @@ from metastore.errors import InvalidError, NotFoundError, Offender
 from metastore.model import Artifact, NodeKind, PropertyKind, TypeKey, Value
 from metastore.query import NodeQuery, TypeQuery
 from metastore.recording._artifact import StoredArtifact
-from metastore.values import BadValueError, clean_text, clean_value, kind_of, nonfinite_text, scalar
+from metastore.values import (
+    INT64_MAX,
+    INT64_MIN,
+    BadValueError,
+    clean_text,
+    clean_value,
+    kind_of,
+    nonfinite_text,
+    scalar,
+)
 
 __all__ = [
     "ArtifactLike",
     "DeclaredTypes",
-    "artifact_id",
     "check_name",
     "listed",
     "mapping",
     "parameters_of",
     "property_values",
+    "stored_artifact",
     "uri_text",
     "use_type",
 ]
 
-ArtifactLike = StoredArtifact | Artifact | int | str | os.PathLike[str]
+ArtifactLike = StoredArtifact | int | str | os.PathLike[str]
 """An artifact read or recorded earlier, its id, or a uri."""
 
 
@@ -49,6 +63,17 @@ class DeclaredTypes:
             self._known[key] = dict(found[0].properties) if found else {}
         return self._known[key]
 
+    def declare(self, key: TypeKey, values: Mapping[str, Value]) -> None:
+        """These values are recorded: from now on the type declares their properties."""
+        if values:
+            declared = self.declared(key)
+            for property, value in values.items():
+                declared.setdefault(property, kind_of(value))
+
+    def forget(self) -> None:
+        """Others have changed the types meanwhile."""
+        self._known.clear()
+
     def fit(self, key: TypeKey, values: Any, offender: Offender) -> dict[str, Value]:
         """The values as the type declares them: an int where it wants a double is one."""
         given = property_values(values, "properties", offender)
@@ -66,9 +91,6 @@ class DeclaredTypes:
                     hint=_other_kind(wanted, kind),
                     offender=offender._replace(property=property),
                 )
-        # Only now: what was refused declares nothing.
-        for property, value in given.items():
-            declared.setdefault(property, kind_of(value))
         return given
 
 
@@ -122,7 +144,7 @@ def property_values(values: Any, what: str, offender: Offender) -> dict[str, Val
 
 
 def parameters_of(values: Any, offender: Offender) -> dict[str, Value]:
-    """Parameters as property values: lists become JSON text, None, NaN and paths become text.
+    """Parameters as property values: what a property cannot hold becomes text.
 
     A property holds no list, no None and no NaN, yet a pipeline's parameters are full of them.
     """
@@ -134,54 +156,92 @@ def parameters_of(values: Any, offender: Offender) -> dict[str, Value]:
         except BadValueError as error:
             raise InvalidError(
                 f"parameter {key!r} of {offender} {error}",
-                hint="give it as text",
+                hint="leave it out, or give it in another form, such as str(...)",
                 offender=offender._replace(property=key),
             ) from None
     return cleaned
 
 
+_AS_TEXT = (decimal.Decimal, fractions.Fraction, uuid.UUID)
+_ISO = (datetime.date, datetime.time)
+
+
 def _parameter(value: Any) -> Value:
     if value is None:
         return "None"
+    if isinstance(value, list | tuple | set | frozenset):
+        return json.dumps(_json_ready(value, _MAX_DEPTH), ensure_ascii=False)
+    if isinstance(value, Mapping):
+        return clean_value(_json_ready(value, _MAX_DEPTH))
+    text = _text_of(value)
+    return clean_value(value) if text is None else text
+
+
+def _text_of(value: Any) -> str | None:
+    """The text that stands for the value; None where it can stand for itself."""
     if isinstance(value, os.PathLike):
         return clean_text(os.fsdecode(value))
-    if isinstance(value, list | tuple | set | frozenset):
-        return json.dumps(_json_ready(value), ensure_ascii=False)
-    if nonfinite_text(value) == "NaN":
-        return "NaN"
-    return clean_value(value)
+    if isinstance(value, _AS_TEXT):
+        return str(value)
+    if isinstance(value, _ISO):
+        return value.isoformat()
+    if isinstance(value, enum.Enum) and not isinstance(value, str | int | float):
+        return value.name
+    if isinstance(value, int) and not INT64_MIN <= value <= INT64_MAX:
+        if value.bit_length() > 10_000:
+            # Python itself refuses to write so many digits.
+            raise BadValueError("is an integer of thousands of digits")
+        return str(int(value))
+    # JSON has no word for an infinity, a property holds it; neither holds NaN.
+    word = nonfinite_text(value)
+    return word if word == "NaN" else None
 
 
-def _json_ready(value: Any) -> Any:
+_MAX_DEPTH = 40
+"""Lists and mappings in one another."""
+
+
+def _json_ready(value: Any, depth: int) -> Any:
     """The value as JSON has it; raises `BadValueError` for what JSON cannot hold."""
+    if depth == 0:
+        raise BadValueError("is nested too deeply")
+    if value is None or isinstance(value, bool):
+        return value
     if isinstance(value, str):
         return clean_text(value)
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, float):
-        # JSON has no word for them; as protocol buffers' JSON does.
-        return nonfinite_text(value) or value
-    if isinstance(value, os.PathLike):
-        return clean_text(os.fsdecode(value))
     if isinstance(value, Mapping):
-        if not all(isinstance(key, str) for key in value):
-            raise BadValueError("is a list with a mapping whose keys are not text")
-        return {clean_text(key): _json_ready(each) for key, each in value.items()}
+        ready = {_json_key(key): _json_ready(each, depth - 1) for key, each in value.items()}
+        if len(ready) < len(value):
+            raise BadValueError("has two keys that are one as text")
+        return ready
     if isinstance(value, set | frozenset):
         try:
-            return [_json_ready(each) for each in sorted(value)]
+            return [_json_ready(each, depth - 1) for each in sorted(value)]
         except TypeError:
-            raise BadValueError("is a set of things that have no order") from None
+            raise BadValueError("has a set of things that have no order") from None
     if isinstance(value, list | tuple):
-        return [_json_ready(each) for each in value]
+        return [_json_ready(each, depth - 1) for each in value]
+    text = _text_of(value)
+    if text is not None:
+        return text
+    if isinstance(value, int | float):
+        return nonfinite_text(value) or value
     plain = scalar(value)
-    if plain is not None:
-        return _json_ready(plain)
-    raise BadValueError(f"is a list that holds a {type(value).__name__}")
+    if type(plain) in (bool, int, float, str):
+        return _json_ready(plain, depth)
+    raise BadValueError(f"holds a {type(value).__name__}")
 
 
-def artifact_id(artifact: Any, backend: BaseMetadataStore, offender: Offender) -> int:
-    """The id of an artifact of this store.
+def _json_key(key: Any) -> str:
+    if isinstance(key, str):
+        return clean_text(key)
+    if key is None or isinstance(key, bool | int | float):
+        return str(key)
+    raise BadValueError(f"has a key of type {type(key).__name__}, not text")
+
+
+def stored_artifact(artifact: Any, backend: BaseMetadataStore, offender: Offender) -> Artifact:
+    """The artifact as this store holds it.
 
     Raises
     ------
@@ -198,21 +258,26 @@ def artifact_id(artifact: Any, backend: BaseMetadataStore, offender: Offender) -
                 hint=f"record it in {backend.location} first, or give its uri",
                 offender=offender,
             )
-        return artifact.id
-    id = artifact.id if isinstance(artifact, Artifact) else artifact
+    id = artifact.id if isinstance(artifact, StoredArtifact) else artifact
     if not isinstance(id, int) or isinstance(id, bool):
+        hint = "give an artifact that was read or recorded, its id, or a uri"
+        if isinstance(artifact, Artifact):
+            hint = "a plain record does not say of which store it is: give its id"
+        if offender.kind == "output":
+            hint = "give an artifact that was read or recorded, or its id; a uri is given as uri="
         raise InvalidError(
             f"{offender} was given a {type(artifact).__name__} where an artifact is wanted",
-            hint="give an artifact that was read or recorded, its id, or a uri",
+            hint=hint,
             offender=offender,
         )
-    if not backend.read_nodes(NodeQuery(NodeKind.ARTIFACT, ids=[id])):
+    found = backend.read_nodes(NodeQuery(NodeKind.ARTIFACT, ids=[id]))
+    if not found:
         raise NotFoundError(
             f"{offender} was given artifact {id}, which is not in {backend.location}",
             hint="correct the id",
             offender=offender,
         )
-    return id
+    return cast("Artifact", found[0])
 
 
 def listed(artifacts: Any) -> Iterable[Any]:

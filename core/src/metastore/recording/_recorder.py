@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
 from metastore import layout
-from metastore.errors import InvalidError, MetastoreError, Offender
+from metastore.errors import ForkError, InvalidError, Offender
 from metastore.model import ExecutionState, Value
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ class Recorder:
 
     _what: str
     _state: ExecutionState = ExecutionState.NEW
+    _verdict: tuple[ExecutionState, str | None] | None = None
+    """How it ended, where that could not be written yet."""
+    _process = 0
+    """The process that began it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -52,16 +56,19 @@ class Recorder:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> Literal[False]:
-        if self._state is not ExecutionState.RUNNING:
+        if self._state is not ExecutionState.RUNNING or self._process != os.getpid():
+            # In a child that was forked inside the block: the end is its parent's to record.
             return False
         if error is None:
             self.finish()
             return False
+        state, text = verdict(error)
         try:
-            self._end(*verdict(error))
-        except MetastoreError as failure:
-            # The user's own exception matters more, and must go on up.
-            _log.error("not all of %s %r was recorded: %s", self._what, self.name, failure)
+            self._conclude(state, text)
+        except Exception as failure:  # noqa: BLE001 - see below
+            # The user's own exception matters more than any of ours, and must go on up.
+            what, name = self._what, self.name
+            _log.error("not all of %s %r (%s) was recorded: %s", what, name, state, failure)
         return False
 
     def start(self) -> Self:
@@ -72,6 +79,7 @@ class Recorder:
                 hint="record another one",
                 offender=Offender(self._what, name=self.name),
             )
+        self._process = os.getpid()
         self._begin()
         self._state = ExecutionState.RUNNING
         return self
@@ -80,18 +88,23 @@ class Recorder:
         """Record that it came to its end.
 
         When the store cannot be written (`BusyError`, `StorageError`), nothing is lost here: once
-        it can, call it again.
+        it can, call it again.  What had failed or was canceled by then, is recorded as such.
         """
-        self._end(self._success(), None)
+        self._conclude(*(self._verdict or (self._success(), None)))
 
     def fail(self, error: str | BaseException) -> None:
         """Record that it failed, and why: a text, or an exception."""
         text = verdict(error)[1] if isinstance(error, BaseException) else str(error)
-        self._end(ExecutionState.FAILED, text)
+        self._conclude(ExecutionState.FAILED, text)
 
     def cancel(self) -> None:
         """Record that it was canceled."""
-        self._end(ExecutionState.CANCELED, None)
+        self._conclude(ExecutionState.CANCELED, None)
+
+    def _conclude(self, state: ExecutionState, error: str | None) -> None:
+        self._check_running()
+        self._verdict = state, error
+        self._end(state, error)
 
     def _success(self) -> ExecutionState:
         return ExecutionState.COMPLETE
@@ -101,7 +114,13 @@ class Recorder:
             when = "has not started" if self._state is ExecutionState.NEW else "has ended"
             raise InvalidError(
                 f"{self._what} {self.name!r} {when}",
-                hint="record inside its with block",
+                hint="record inside its with block, or between start() and finish()",
+                offender=Offender(self._what, name=self.name),
+            )
+        if self._process != os.getpid():
+            raise ForkError(
+                f"{self._what} {self.name!r} is recorded by the process that began it",
+                hint="hand the results over to that one, or begin a step of its own here",
                 offender=Offender(self._what, name=self.name),
             )
 
@@ -117,8 +136,12 @@ def verdict(error: BaseException) -> tuple[ExecutionState, str | None]:
         return ExecutionState.CANCELED, None
     if isinstance(error, SystemExit) and not error.code:
         return ExecutionState.COMPLETE, None
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return ExecutionState.FAILED, text
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - a user's exception may be broken itself
+        text = "(its text cannot be read)"
+    return ExecutionState.FAILED, f"{name}: {text}" if text else name
 
 
 def ending(error: str | None) -> dict[str, Value]:

@@ -10,7 +10,7 @@ from typing import Any
 from metastore import layout
 from metastore.base import BaseMetadataStore
 from metastore.batch import Batch, Merge, Reuse
-from metastore.errors import AlreadyExistsError, Offender
+from metastore.errors import AlreadyExistsError, InvalidError, Offender
 from metastore.model import ExecutionState, NodeKind, TypeKey
 from metastore.recording._given import DeclaredTypes, check_name, parameters_of, use_type
 from metastore.recording._recorder import Recorder, ending, whereabouts
@@ -33,10 +33,9 @@ class RunRecorder(Recorder):
         parameters: Mapping[str, Any] | None = None,
         read: Callable[[int], Any],
     ) -> None:
-        offender = Offender("run", name=name)
-        check_name(pipeline, "pipeline", Offender("pipeline"))
+        check_name(pipeline, "name of the pipeline", Offender("pipeline"))
         super().__init__(_new_name(pipeline) if name is None else name)
-        check_name(self.name, "run", offender)
+        check_name(self.name, "name of the run", Offender("run"))
         self.pipeline = pipeline
         self._backend = backend
         self._read = read
@@ -44,6 +43,7 @@ class RunRecorder(Recorder):
         self._parameters = parameters_of(parameters, Offender("run", name=self.name))
         self._id = 0
         self._pipeline_id = 0
+        self._open_steps: dict[int, StepRecorder] = {}
 
     @property
     def id(self) -> int:
@@ -64,7 +64,7 @@ class RunRecorder(Recorder):
         """
         self._check_running()
         contexts = (self._id, self._pipeline_id)
-        scope = RunScope(self._backend, self._types, contexts, self._read)
+        scope = RunScope(self._backend, self._types, contexts, self._read, self._open_steps)
         return StepRecorder(scope, name, type=type, parameters=parameters)
 
     def _begin(self) -> None:
@@ -93,7 +93,15 @@ class RunRecorder(Recorder):
         self._id, self._pipeline_id = written[run].id, written[pipeline].id
 
     def _end(self, state: ExecutionState, error: str | None) -> None:
-        self._check_running()
+        for step in list(self._open_steps.values()):
+            if state is ExecutionState.COMPLETE:
+                raise InvalidError(
+                    f"run {self.name!r} is not complete: its step {step.name!r} has not ended",
+                    hint="end it first, with finish(), fail(why) or cancel()",
+                    offender=Offender("run", name=self.name),
+                )
+            # Nobody else will: whatever ended the run has ended them.
+            step._conclude(state, error)
         properties = {layout.STATE: state.name, **ending(error)}
         batch = Batch()
         batch.context(properties=properties, mode=Merge(self._id))

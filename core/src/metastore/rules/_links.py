@@ -34,7 +34,7 @@ class Ends:
             return ref
         if type(ref) is Ref and ref.kind is kind and ref.batch in self._batches:
             outcomes = self._drafts[kind].outcomes
-            if 0 <= ref.index < len(outcomes):
+            if is_id(ref.index) and 0 <= ref.index < len(outcomes):
                 return cast("Target", outcomes[ref.index][0])
         raise self._error(kind, ref, Offender(what, index))
 

@@ -384,7 +384,7 @@ class NodePlanner:
         self, index: int, before: Content, draft: NodeDraft, mode: Merge, declared: TypeState
     ) -> Content:
         offender = node_offender(self.kind, index, draft.name, mode.id)
-        unknown = mode.fields - _FIELDS[self.kind]
+        unknown = frozenset(mode.fields) - _FIELDS[self.kind]
         if unknown:
             raise InvalidError(
                 f"{min(unknown)!r} is no field of {offender} that can change",

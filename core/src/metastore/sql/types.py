@@ -57,16 +57,16 @@ class TypeCache:
     def __init__(self) -> None:
         self._state: tuple[Any, TypeIndex] = (None, TypeIndex(()))
 
-    def find(self, session: Session, questions: Questions) -> list[Type]:
-        """The types that are asked for."""
+    def find(self, session: Session, questions: Questions, *, changed: bool) -> list[Type]:
+        """The types that are asked for; `changed` where the transaction has changed types."""
         notes = session.notes
         index: TypeIndex | None = notes.get(_EXACT)
         if index is None and questions.type_external_ids:
-            index = notes[_EXACT] = self._read(session, anew=True)
+            index = notes[_EXACT] = self._read(session, anew=True, keep=not changed)
         if index is None:
             index = notes.get(_AS_NAMED)
         if index is None:
-            index = notes[_AS_NAMED] = self._read(session, anew=False)
+            index = notes[_AS_NAMED] = self._read(session, anew=False, keep=not changed)
         return index.find(questions)
 
     def forget(self, session: Session) -> None:
@@ -74,7 +74,7 @@ class TypeCache:
         session.notes.pop(_EXACT, None)
         session.notes.pop(_AS_NAMED, None)
 
-    def _read(self, session: Session, *, anew: bool) -> TypeIndex:
+    def _read(self, session: Session, *, anew: bool, keep: bool) -> TypeIndex:
         database = session.database
         schema = database.schema
 
@@ -90,6 +90,7 @@ class TypeCache:
         known, types = self._state
         if anew or mark != known:
             types = TypeIndex(read_all_types(session))
-            # One assignment: threads see the old pair or the new one.
-            self._state = (mark, types)
+            if keep:
+                # Not what may be rolled back.  One assignment: threads see the old or the new pair.
+                self._state = (mark, types)
         return types

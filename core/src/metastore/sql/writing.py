@@ -49,6 +49,7 @@ class SQLTransaction(Transaction):
         self._database = session.database
         self._schema = session.database.schema
         self._types = types
+        self._changed_types = False
 
     # Questions.
 
@@ -76,7 +77,7 @@ class SQLTransaction(Transaction):
     def _lookup_types(self, questions: Questions) -> Sequence[Type]:
         if not (questions.types or questions.type_ids or questions.type_external_ids):
             return ()
-        return self._types.find(self._session, questions)
+        return self._types.find(self._session, questions, changed=self._changed_types)
 
     def _rows(
         self,
@@ -182,6 +183,7 @@ class SQLTransaction(Transaction):
         type_ids: Sequence[int] = ()
         if changes.type_inserts or changes.type_updates:
             self._types.forget(self._session)
+            self._changed_types = True
             type_ids = self._insert_types(changes.type_inserts)
             self._update_types(changes.type_updates)
         node_ids: dict[NodeKind, Sequence[int]] = {}

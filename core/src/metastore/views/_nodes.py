@@ -210,6 +210,10 @@ class ContextView(_NodeView[Context]):
         )
 
 
+class NoPortError(NotFoundError, KeyError):
+    """A step has no input or output of that key.  A KeyError, which `Ports.get` waits for."""
+
+
 class Ports(Mapping[str, ArtifactView]):
     """The inputs or outputs of an execution, by key; a key may have several artifacts."""
 
@@ -220,7 +224,7 @@ class Ports(Mapping[str, ArtifactView]):
         """The first artifact of the key."""
         if key not in self._ports:
             known = ", ".join(map(repr, self._ports)) or "none"
-            raise NotFoundError(f"there is no {key!r} here", hint=f"keys: {known}")
+            raise NoPortError(f"there is no {key!r} here", hint=f"keys: {known}")
         return self._ports[key][0]
 
     def __contains__(self, key: object) -> bool:

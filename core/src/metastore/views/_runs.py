@@ -56,6 +56,16 @@ class _RecordView(Generic[R]):
         return self.record.parameters or {}
 
     @property
+    def host(self) -> str | None:
+        """The host that it ran on, where that was recorded."""
+        return self.record.host
+
+    @property
+    def process(self) -> int | None:
+        """The id of its process on that host, where that was recorded."""
+        return self.record.process
+
+    @property
     def start_time(self) -> datetime | None:
         """When it began (UTC); None where the store does not say."""
         return _time(self.record.started_ms)
@@ -141,6 +151,12 @@ class Steps(Sequence[Step]):
             hint=f"its steps: {known}",
             offender=Offender("step", name=which),
         )
+
+    def __contains__(self, which: object) -> bool:
+        """Whether a step, or a step of that name, is among them."""
+        if isinstance(which, str):
+            return any(step.name == which for step in self._steps)
+        return which in self._steps
 
     def __repr__(self) -> str:
         return repr(list(self._steps))
