@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import itertools
+import json
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from typing import Any, TypeVar, overload
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar, overload
 
 from metastore.base import BaseMetadataStore, cursor_of
 from metastore.errors import InvalidError
 from metastore.model import AnyNode
-from metastore.query import NodeQuery, check_number
+from metastore.query import Cursor, NodeQuery, check_number
 
-__all__ = ["Listing", "checked_limit"]
+__all__ = ["Listing", "ListingPage", "checked_limit"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -55,6 +58,41 @@ class Listing(Sequence[T_co]):
         )
         return Listing(self._backend, query, self._wrap)
 
+    def page(self, size: int = 100, token: str | None = None) -> ListingPage[T_co]:
+        """A part of the list, and where it goes on: for who asks from another process, or later.
+
+        Parameters
+        ----------
+        size:
+            At most so many items, from 1.
+        token:
+            The `ListingPage.next_token` of the page before; None for the first page.
+
+        Returns
+        -------
+        ListingPage
+            What is written between two pages neither repeats nor hides other items; what changes
+            its place (its update time, in a list that is ordered by it) may be met twice.
+
+        Raises
+        ------
+        InvalidError
+            The token is none, or one of another list.
+        """
+        check_number(size, "the size of a page is an integer from 1", 1)
+        query, left = self._query, self._query.limit
+        if token is not None:
+            after, left = _read_token(token, query)
+            query = replace(query, after=after)
+        wanted = size if left is None else min(size, left)
+        nodes = self._take(replace(query, limit=None), wanted + 1)
+        left = None if left is None else left - wanted
+        following = None
+        if len(nodes) > wanted and left != 0:
+            cursor = cursor_of(nodes[wanted - 1], query.order_by)
+            following = _token(self._query, cursor, left)
+        return ListingPage(tuple(self._wrap(nodes[:wanted])), following)
+
     def __iter__(self) -> Iterator[T_co]:
         return self._from(self._query)
 
@@ -66,7 +104,7 @@ class Listing(Sequence[T_co]):
         left = query.limit
         while left is None or left > 0:
             size = self.PAGE if left is None else min(self.PAGE, left)
-            page = self._backend.read_nodes(replace(query, limit=size))
+            page = self._backend.find_nodes(replace(query, limit=size))
             if page:
                 yield page
             if len(page) < size:
@@ -128,6 +166,49 @@ class Listing(Sequence[T_co]):
         if len(shown) > 3:
             lines.append(f"... {len(self)} in all")
         return "[" + ",\n ".join(lines) + "]"
+
+
+@dataclass(frozen=True)
+class ListingPage(Generic[T_co]):
+    """A page of a list."""
+
+    items: tuple[T_co, ...]
+    next_token: str | None
+    """For the page behind this one; None where there is none.  It is the text of a URL's query."""
+
+
+_TOKEN_VERSION = 1
+
+
+def _token(query: NodeQuery, cursor: Cursor, left: int | None) -> str:
+    content = [_TOKEN_VERSION, _digest(query), cursor.value, cursor.id, left]
+    return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
+
+
+def _read_token(token: str, query: NodeQuery) -> tuple[Cursor, int | None]:
+    try:
+        padded = token + "=" * (-len(token) % 4)
+        version, digest, value, id, left = json.loads(base64.urlsafe_b64decode(padded))
+        numbers = [value, id, 0 if left is None else left]
+        if version != _TOKEN_VERSION or not all(type(each) is int for each in numbers):
+            raise ValueError
+    except (ValueError, TypeError, RecursionError):
+        raise InvalidError(
+            "the page token is none", hint="give the next_token of a page, or none"
+        ) from None
+    if digest != _digest(query):
+        raise InvalidError(
+            "the page token is one of another list",
+            hint="ask with the conditions and the order that the token was given for",
+        )
+    return Cursor(value, id), left
+
+
+def _digest(query: NodeQuery) -> str:
+    """What makes a list another one: kind, conditions, filter and order."""
+    filter = query.filter and query.filter.text
+    said = repr((replace(query, after=None, filter=None), filter))
+    return hashlib.sha256(said.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def checked_limit(limit: int | None) -> int | None:

@@ -438,6 +438,8 @@ class MemoryMetadataStore(BaseMetadataStore):
 
     def count(self, query: NodeQuery) -> int:
         """How many nodes the query asks for."""
+        if query.filter is not None:
+            return super().count(query)
         with self._open_tables() as tables:
             return tables.count(query)
 

@@ -13,7 +13,7 @@ from metastore.batch import Batch, Merge, NodeDraft, WrittenBatch
 from metastore.errors import ConflictError, InvalidError, NotFoundError, Offender
 from metastore.listing import Listing, checked_limit
 from metastore.model import AnyNode, Artifact, Context, Execution, NodeKind, Type, TypeKey, Value
-from metastore.query import NodeQuery, OrderBy, TypeQuery, check_number
+from metastore.query import Filter, NodeQuery, OrderBy, TypeQuery, check_number
 from metastore.recording import RunRecorder
 from metastore.values import INT64_MIN
 from metastore.views import (
@@ -124,9 +124,27 @@ class Store:
         _check_one("pipeline", which, [each.id for each in found], self.location)
         return Pipeline(self.backend, cast("Context", found[0]))
 
-    def runs(self, *, newest_first: bool = False, limit: int | None = None) -> Listing[Run]:
-        """The runs of all pipelines, in the order in which they were recorded."""
+    def runs(
+        self,
+        *,
+        where: str | None = None,
+        newest_first: bool = False,
+        limit: int | None = None,
+    ) -> Listing[Run]:
+        """The runs of all pipelines, in the order in which they were recorded.
+
+        Parameters
+        ----------
+        where:
+            A condition on the contexts that are the runs; see docs/filters.md.
+        newest_first:
+            The last recorded one first.
+        limit:
+            At most so many.
+        """
         query = pipelines.runs_query()
+        if where is not None:
+            query = _with(query, filter=Filter.parse(NodeKind.CONTEXT, where))
         return runs_listing(
             self.backend, _with(query, descending=newest_first, limit=checked_limit(limit))
         )
@@ -169,6 +187,7 @@ class Store:
         uri: str | None = None,
         external_id: str | None = None,
         context: int | None = None,
+        where: str | None = None,
         order_by: str = "id",
         limit: int | None = None,
     ) -> Listing[ArtifactView]:
@@ -180,12 +199,24 @@ class Store:
             The name of their type, whatever its version.
         context:
             The id of a context that they are attributed to.
+        where:
+            A condition in the filter language (docs/filters.md), such as
+            ``"properties.accuracy > 0.9 AND contexts_a.name = 'train-iris'"``.
         order_by:
             ``"id"``, ``"create_time"`` or ``"update_time"``; with a minus in front, the last first.
         limit:
             At most so many.
+
+        Raises
+        ------
+        FilterError
+            `where` is no filter; it is shown with a mark under the place.
+        InvalidError
+            Another argument is none that can be meant.
         """
-        query = _query(NodeKind.ARTIFACT, type, ids, name, external_id, context, order_by, limit)
+        query = _query(
+            NodeKind.ARTIFACT, type, ids, name, external_id, context, where, order_by, limit
+        )
         _check_text(uri, "uri")
         query = _with(query, uris=None if uri is None else [uri])
         return Listing(self.backend, query, views_of(self.backend, NodeKind.ARTIFACT))
@@ -198,11 +229,14 @@ class Store:
         name: str | None = None,
         external_id: str | None = None,
         context: int | None = None,
+        where: str | None = None,
         order_by: str = "id",
         limit: int | None = None,
     ) -> Listing[ExecutionView]:
         """Executions; arguments as in `artifacts`."""
-        query = _query(NodeKind.EXECUTION, type, ids, name, external_id, context, order_by, limit)
+        query = _query(
+            NodeKind.EXECUTION, type, ids, name, external_id, context, where, order_by, limit
+        )
         return Listing(self.backend, query, views_of(self.backend, NodeKind.EXECUTION))
 
     def contexts(
@@ -212,11 +246,12 @@ class Store:
         ids: Sequence[int] | None = None,
         name: str | None = None,
         external_id: str | None = None,
+        where: str | None = None,
         order_by: str = "id",
         limit: int | None = None,
     ) -> Listing[ContextView]:
         """Contexts; arguments as in `artifacts`."""
-        query = _query(NodeKind.CONTEXT, type, ids, name, external_id, None, order_by, limit)
+        query = _query(NodeKind.CONTEXT, type, ids, name, external_id, None, where, order_by, limit)
         return Listing(self.backend, query, views_of(self.backend, NodeKind.CONTEXT))
 
     def _node(self, kind: NodeKind, id: int) -> AnyNode:
@@ -433,6 +468,7 @@ def _query(
     name: str | None,
     external_id: str | None,
     context: int | None,
+    where: str | None,
     order_by: object,
     limit: int | None,
 ) -> NodeQuery:
@@ -450,6 +486,7 @@ def _query(
         names=None if name is None else [name],
         external_ids=None if external_id is None else [external_id],
         context_ids=None if context is None else [context],
+        filter=None if where is None else Filter.parse(kind, where),
         order_by=order,
         descending=descending,
         limit=checked_limit(limit),

@@ -3,6 +3,7 @@
 from metastore.query._errors import FilterError
 from metastore.query._evaluate import select
 from metastore.query._filter import Filter
+from metastore.query._functions import like
 from metastore.query._records import (
     Cursor,
     EventQuery,
@@ -23,5 +24,6 @@ __all__ = [
     "OrderBy",
     "TypeQuery",
     "check_number",
+    "like",
     "select",
 ]

@@ -19,7 +19,7 @@ from metastore.model import (
 from metastore.query._filter import Filter
 from metastore.query._functions import arithmetic, like
 from metastore.query._records import EventQuery, LinkQuery, NodeQuery
-from metastore.query._typed import (
+from metastore.query.tree import (
     ALIAS_NODES,
     AliasKind,
     Arithmetic,
@@ -110,7 +110,8 @@ def _neighbours(
     nodes = {node.id: node for node in reader.read_nodes(NodeQuery(ALIAS_NODES[alias], ids=others))}
     for owner, other in pairs:
         # Of a damaged store a link may lead nowhere.
-        found.setdefault(owner, []).append(nodes.get(other))
+        if other in nodes:
+            found.setdefault(owner, []).append(nodes[other])
     return found
 
 

@@ -11,7 +11,7 @@ from metastore.query._errors import FilterError
 from metastore.query._grammar import parse
 from metastore.query._resolve import Resolver
 from metastore.query._scope import MAX_BOUND, TooEntangledError, bind
-from metastore.query._typed import Condition
+from metastore.query.tree import Condition
 
 __all__ = ["Filter"]
 

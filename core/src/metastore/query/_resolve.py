@@ -10,8 +10,9 @@ from typing import Any, TypeAlias
 from metastore.model import ArtifactState, EventType, ExecutionState, NodeKind
 from metastore.query import _syntax
 from metastore.query._errors import FilterError
+from metastore.query._functions import MAX_PATTERN
 from metastore.query._syntax import Call, Field, Literal, Span, Syntax
-from metastore.query._typed import (
+from metastore.query.tree import (
     COLUMNS,
     NEIGHBOURS,
     AliasKind,
@@ -83,8 +84,7 @@ class Resolver:
         if isinstance(found, _syntax.In):
             return self._in(found, negated)
         if isinstance(found, _syntax.Like):
-            term = self._term(found.value, Kind.TEXT)
-            return Pattern(term, self._term(found.pattern, Kind.TEXT), negated)
+            return Pattern(self._term(found.value, Kind.TEXT), self._pattern(found), negated)
         if isinstance(found, _syntax.IsNull):
             return Missing(self._term(found.value, self._kind_of(found.value)), negated)
         assert isinstance(found, _syntax.Truth)
@@ -126,6 +126,20 @@ class Resolver:
     @staticmethod
     def _missing(*terms: Term) -> tuple[Condition, ...]:
         return tuple(Missing(each) for each in terms if not isinstance(each, Constant))
+
+    def _pattern(self, found: _syntax.Like) -> Constant:
+        pattern = found.pattern
+        if not isinstance(pattern, Literal) or not isinstance(pattern.value, str):
+            raise self._error(
+                "the pattern of LIKE is no text in quotes", pattern.span, "such as 'train-%'"
+            )
+        if len(pattern.value) > MAX_PATTERN:
+            raise self._error(
+                f"the pattern of LIKE has more than {MAX_PATTERN} characters",
+                pattern.span,
+                "use = or IN for whole texts",
+            )
+        return self._constant(pattern.value, Kind.TEXT)
 
     def _in(self, found: _syntax.In, negated: bool) -> Condition:
         kind = self._common((found.value, *found.items), found.span)

@@ -9,25 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from metastore.query._typed import (
+from metastore.query.tree import (
     AliasKind,
-    Arithmetic,
-    Column,
-    Comparison,
     Condition,
     Either,
     Every,
     Exists,
-    Function,
-    Holds,
-    Membership,
-    Missing,
-    Pattern,
-    Predicate,
-    Term,
+    aliases_of,
 )
 
-__all__ = ["aliases_of", "bind", "is_strict", "requires", "terms_of"]
+__all__ = ["MAX_BOUND", "TooEntangledError", "bind"]
 
 MAX_BOUND = 4
 """Aliases that may depend on one another: a node with n neighbours has n**4 combinations."""
@@ -90,52 +81,3 @@ def _groups(conditions: Iterable[Condition], bound: frozenset[str]) -> list[list
                 apart.append(group)
         groups = [*apart, (aliases, members)]
     return [members for _, members in groups]
-
-
-def terms_of(predicate: Predicate) -> tuple[Term, ...]:
-    """The terms of a predicate."""
-    if isinstance(predicate, Comparison):
-        return (predicate.left, predicate.right)
-    if isinstance(predicate, Pattern):
-        return (predicate.term, predicate.pattern)
-    return (predicate.term,)
-
-
-def aliases_of(found: Condition | Term) -> frozenset[str]:
-    """The aliases that a condition or term names, those that it binds left aside."""
-    if isinstance(found, Column):
-        return frozenset() if found.alias is None else frozenset((found.alias,))
-    if isinstance(found, Arithmetic):
-        return aliases_of(found.left) | aliases_of(found.right)
-    parts: Iterable[Condition | Term] = ()
-    if isinstance(found, Function):
-        parts = found.arguments
-    elif isinstance(found, Every | Either):
-        parts = found.conditions
-    elif isinstance(found, Exists):
-        return aliases_of(found.condition) - {alias for alias, _ in found.aliases}
-    elif isinstance(found, Comparison | Membership | Pattern | Missing | Holds):
-        parts = terms_of(found)
-    return frozenset[str]().union(*(aliases_of(each) for each in parts))
-
-
-def is_strict(term: Term) -> bool:
-    """Whether the term is NULL as soon as one of its fields is."""
-    if isinstance(term, Function):
-        return term.name != "COALESCE" and all(map(is_strict, term.arguments))
-    if isinstance(term, Arithmetic):
-        return is_strict(term.left) and is_strict(term.right)
-    return True
-
-
-def requires(condition: Condition, alias: str) -> bool:
-    """Whether the condition cannot hold where all fields of the alias are NULL."""
-    if isinstance(condition, Every):
-        return any(requires(each, alias) for each in condition.conditions)
-    if isinstance(condition, Either):
-        return all(requires(each, alias) for each in condition.conditions)
-    if isinstance(condition, Exists):
-        return requires(condition.condition, alias)
-    if isinstance(condition, Missing):
-        return condition.negated and alias in aliases_of(condition) and is_strict(condition.term)
-    return any(alias in aliases_of(term) and is_strict(term) for term in terms_of(condition))

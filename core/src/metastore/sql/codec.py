@@ -20,9 +20,9 @@ from sqlalchemy import ColumnElement, Table, func
 
 from metastore.model import JSONValue, Proto, Value
 
-__all__ = ["decode", "decode_mixed", "property_rows", "value_columns"]
+__all__ = ["STRUCT_PREFIX", "decode", "decode_mixed", "property_rows", "value_columns"]
 
-_STRUCT = "mlmd-struct::"
+STRUCT_PREFIX = "mlmd-struct::"
 _LITERAL = b"text"
 _MINUS_ZERO = b"-0.0"
 
@@ -64,7 +64,7 @@ def property_rows(
 def _encode(value: Value) -> tuple[tuple[str, ...], tuple[Any, ...]]:
     """The columns that a value fills, and with what."""
     if isinstance(value, str):
-        if value.startswith(_STRUCT):
+        if value.startswith(STRUCT_PREFIX):
             return _MARKED_STRINGS, (value, _LITERAL)
         return _STRINGS, (value,)
     if isinstance(value, float):
@@ -74,7 +74,7 @@ def _encode(value: Value) -> tuple[tuple[str, ...], tuple[Any, ...]]:
     if isinstance(value, bool):
         return _BOOLEANS, (int(value),)
     if isinstance(value, dict):
-        return _STRINGS, (_STRUCT + base64.b64encode(_struct_bytes(value)).decode(),)
+        return _STRINGS, (STRUCT_PREFIX + base64.b64encode(_struct_bytes(value)).decode(),)
     proto = cast("Proto", value)
     # Imported on use: most stores hold neither structs nor protos.
     from google.protobuf.any_pb2 import Any as AnyMessage
@@ -112,7 +112,7 @@ def value_columns(table: Table, *, mixed: bool) -> Sequence[ColumnElement[Any]]:
 def decode_mixed(value: Any, rest: Any) -> Value | None:
     """The value of a row; None for a row without any."""
     if rest is None:
-        if type(value) is str and value.startswith(_STRUCT):
+        if type(value) is str and value.startswith(STRUCT_PREFIX):
             return _decode_struct(value)
         return cast("Value | None", value)
     if value is None:
@@ -143,7 +143,7 @@ def _decode_struct(text: str) -> Value:
 
     message = Struct()
     try:
-        message.ParseFromString(base64.b64decode(text[len(_STRUCT) :], validate=True))
+        message.ParseFromString(base64.b64decode(text[len(STRUCT_PREFIX) :], validate=True))
     except (binascii.Error, DecodeError, UnicodeDecodeError, ValueError):
         # Not written by us, and no struct: then it is text, which is more than an error.
         return text

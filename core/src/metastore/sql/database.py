@@ -7,12 +7,13 @@ per-call cost would otherwise be a third to a half of a small read or write (ben
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table
+from sqlalchemy import ColumnElement, Table, func
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import ClauseElement
 
@@ -53,6 +54,9 @@ class Statement:
         defaults = self._defaults
         return [values[name] if name in values else defaults[name] for name in self._names]
 
+
+_FILTERS = 256
+"""Statements of filters that are kept."""
 
 _FEWEST, _MOST = 3, 24
 """Rows that are inserted by one statement: each number of them is a text of its own."""
@@ -104,12 +108,27 @@ class Database(ABC):
 
     def __init__(self) -> None:
         self._statements: dict[Hashable, Statement] = {}
+        # Of filters there are as many shapes as people think of.
+        self._of_filters: OrderedDict[Hashable, Statement] = OrderedDict()
 
     def statement(self, key: Hashable, build: Callable[[], ClauseElement]) -> Statement:
         """The statement of that key, built and compiled on first use."""
         found = self._statements.get(key)
         if found is None:
             found = self._statements[key] = Statement(build(), self.dialect)
+        return found
+
+    def statement_of_filter(self, key: Hashable, build: Callable[[], ClauseElement]) -> Statement:
+        """As `statement`; those that were not used for longest are forgotten."""
+        found = self._of_filters.get(key)
+        if found is None:
+            found = self._of_filters[key] = Statement(build(), self.dialect)
+            while len(self._of_filters) > _FILTERS:
+                with suppress(KeyError):
+                    self._of_filters.popitem(last=False)
+        else:
+            with suppress(KeyError):
+                self._of_filters.move_to_end(key)
         return found
 
     @abstractmethod
@@ -131,6 +150,16 @@ class Database(ABC):
     @abstractmethod
     def in_list(self, column: ColumnElement[Any], name: str, shape: str) -> ColumnElement[bool]:
         """``column IN (the list that is bound to `name`)``; one text whatever the length."""
+
+    def like(self, text: ColumnElement[Any], pattern: ColumnElement[Any]) -> ColumnElement[bool]:
+        """The operator LIKE as `metastore.query` means it: backslash escapes, a is A."""
+        return func.lower(text).like(func.lower(pattern), escape="\\")
+
+    def text_function(self, name: str, text: ColumnElement[Any]) -> ColumnElement[Any]:
+        """LOWER, UPPER or LENGTH (in characters) of a text."""
+        if name == "LENGTH":
+            return func.char_length(text)
+        return func.lower(text) if name == "LOWER" else func.upper(text)
 
     @abstractmethod
     def bind_list(self, values: Collection[Any], shape: str) -> Any:

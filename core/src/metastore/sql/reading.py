@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias, cast
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select
@@ -28,6 +29,7 @@ from metastore.model import (
 from metastore.query import EventQuery, LinkQuery, NodeQuery, OrderBy, TypeQuery
 from metastore.sql.codec import decode, decode_mixed, value_columns
 from metastore.sql.database import Database, Session, Statement
+from metastore.sql.filters import filter_condition, filter_key, filter_parameters
 
 __all__ = ["count_nodes", "read_all_types", "read_events", "read_links", "read_nodes", "read_types"]
 
@@ -205,18 +207,7 @@ def read_nodes(session: Session, query: NodeQuery) -> list[AnyNode]:
 
 def count_nodes(session: Session, query: NodeQuery) -> int:
     """How many nodes the query asks for, its page left aside."""
-    whole = NodeQuery(
-        query.kind,
-        query.type,
-        query.type_names,
-        query.ids,
-        query.names,
-        query.external_ids,
-        query.uris,
-        query.context_ids,
-        query.parents_of,
-        query.children_of,
-    )
+    whole = replace(query, order_by=OrderBy.ID, descending=False, after=None, limit=None)
     statement, parameters = _node_statement(
         session.database, whole, lambda database, kind: (func.count(),)
     )
@@ -277,11 +268,21 @@ def _node_statement(
         query.limit is not None,
     )
 
+    filter = query.filter
+
     def build() -> Select[Any]:
         conditions = [condition() for condition in lists.conditions]
+        if filter is not None:
+            conditions.append(filter_condition(database, filter))
         return _node_select(database, query, columns, conditions)
 
-    return database.statement(key, build), parameters
+    if filter is None:
+        return database.statement(key, build), parameters
+    parameters |= filter_parameters(database, filter)
+    return (
+        database.statement_of_filter((*key, filter_key(database, filter)), build),
+        parameters,
+    )
 
 
 def _node_select(

@@ -25,7 +25,7 @@ class SQLMetadataStore(BaseMetadataStore):
     there and checked.
     """
 
-    CAPABILITIES: ClassVar[Capabilities] = Capabilities()
+    CAPABILITIES: ClassVar[Capabilities] = Capabilities(native_filter=True)
 
     def __init__(self, database: Database, *, location: str, mode: OpenMode = "rw") -> None:
         self._database = database

@@ -8,6 +8,7 @@ import pytest
 
 from metastore.testing._batches import BatchContract
 from metastore.testing._events import EventContract
+from metastore.testing._filters import FilterContract
 from metastore.testing._lifecycle import LifecycleContract
 from metastore.testing._links import LinkContract
 from metastore.testing._nodes import NodeContract
@@ -33,6 +34,7 @@ class StoreContract(
     BatchContract,
     TransactionContract,
     ReadingContract,
+    FilterContract,
     LifecycleContract,
     ModelContract,
 ):

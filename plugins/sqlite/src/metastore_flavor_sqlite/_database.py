@@ -9,7 +9,7 @@ import threading
 import time
 import weakref
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,14 @@ from sqlalchemy import (
     CompoundSelect,
     String,
     Table,
-    and_,
     bindparam,
+    case,
     column,
     func,
     insert,
     literal_column,
+    null,
+    or_,
     select,
     union_all,
 )
@@ -33,6 +35,7 @@ from sqlalchemy import table as table_clause
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 
 from metastore import ClosedError, ForkError, InvalidError, MetastoreError, OpenMode
+from metastore.query import like
 from metastore.sql import Database, Schema, SchemaOptions, Session
 from metastore.sql.database import Row, Statement
 from metastore_flavor_sqlite._connections import Connection, Connections
@@ -121,7 +124,7 @@ class SQLiteDatabase(Database):
         return connection
 
     def _open_file(self, uri: str) -> sqlite3.Connection:
-        return sqlite3.connect(
+        connection = sqlite3.connect(
             uri,
             uri=uri.startswith("file:"),
             timeout=self._timeout,
@@ -131,6 +134,9 @@ class SQLiteDatabase(Database):
             check_same_thread=False,
             cached_statements=256,
         )
+        for name, count, function in _FUNCTIONS:
+            connection.create_function(name, count, function, deterministic=True)
+        return connection
 
     def _open_for_reading(self, path: Path) -> sqlite3.Connection:
         """Open without changing the file, but for taking back what a writer that died began.
@@ -317,9 +323,23 @@ class SQLiteDatabase(Database):
         values = func.json_each(bindparam(name, type_=String)).table_valued("value", name=name)
         listed = select(values.c.value)
         if shape == "hex":
-            # hex(NULL) is an empty text.
-            return and_(column.is_not(None), func.hex(column).in_(listed))
+            # hex(NULL) is an empty text, and NULL is in no list, nor out of it.
+            return case((column.is_(None), null()), else_=func.hex(column).in_(listed))
         return column.in_(listed)
+
+    def like(self, text: ColumnElement[Any], pattern: ColumnElement[Any]) -> ColumnElement[bool]:
+        """SQLite's own LIKE, but for what holds a NUL, where it would stop."""
+        own = text.like(pattern, escape="\\")
+        return case(
+            (or_(_has_nul(text), _has_nul(pattern)), func.metastore_like(pattern, text) == 1),
+            else_=own,
+        )
+
+    def text_function(self, name: str, text: ColumnElement[Any]) -> ColumnElement[Any]:
+        """As Python does, for letters beyond ASCII too."""
+        if name == "LENGTH":
+            return case((_has_nul(text), func.metastore_length(text)), else_=func.length(text))
+        return func.metastore_lower(text) if name == "LOWER" else func.metastore_upper(text)
 
     def bind_list(self, values: Collection[Any], shape: str) -> str:
         """The list as JSON."""
@@ -330,6 +350,27 @@ class SQLiteDatabase(Database):
             return f"[{','.join(map(int.__repr__, values))}]"
         except TypeError:
             return json.dumps(list(values), ensure_ascii=False)
+
+
+def _has_nul(text: ColumnElement[Any]) -> ColumnElement[bool]:
+    return func.instr(text, func.char(0)) > 0
+
+
+def _of_text(function: Callable[[str], Any]) -> Callable[[Any], Any]:
+    """The function of a text, NULL of anything else."""
+    return lambda text: function(text) if isinstance(text, str) else None
+
+
+def _like(pattern: Any, text: Any) -> bool | None:
+    return like(pattern, text) if isinstance(pattern, str) and isinstance(text, str) else None
+
+
+_FUNCTIONS: Sequence[tuple[str, int, Callable[..., Any]]] = (
+    ("metastore_like", 2, _like),
+    ("metastore_lower", 1, _of_text(str.lower)),
+    ("metastore_upper", 1, _of_text(str.upper)),
+    ("metastore_length", 1, _of_text(len)),
+)
 
 
 def _uri(path: Path, options: str) -> str:

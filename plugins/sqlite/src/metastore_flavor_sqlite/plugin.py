@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metastore import Flavor, hookimpl
+from metastore import Capabilities, Flavor, hookimpl
 
 
 @hookimpl
@@ -13,4 +13,5 @@ def metastore_flavor() -> Flavor:
         summary="A file on this machine; opens ML Metadata's SQLite stores unchanged",
         config="metastore_flavor_sqlite.config:SQLiteConfig",
         store="metastore_flavor_sqlite.store:SQLiteMetadataStore",
+        capabilities=Capabilities(native_filter=True),
     )

@@ -37,7 +37,7 @@ class SQLiteMetadataStore(SQLMetadataStore):
     """Which file it is: device and inode; None for a store in memory."""
 
     FLAVOR: ClassVar[str] = "sqlite"
-    CAPABILITIES: ClassVar[Capabilities] = Capabilities()
+    CAPABILITIES: ClassVar[Capabilities] = Capabilities(native_filter=True)
 
     @classmethod
     def open(

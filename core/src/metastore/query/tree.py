@@ -1,5 +1,7 @@
 """A filter that is known to make sense: fields resolved, kinds checked, conditions in normal form.
 
+For flavors whose backend can evaluate filters; `Filter.condition` is such a tree.
+
 Negations stand at predicates only (three-valued logic allows that: NOT moves inward over AND and
 OR), and each alias of a neighbour is bound by one `Exists` around as little as possible.
 """
@@ -7,6 +9,7 @@ OR), and each alias of a neighbour is bound by one `Exists` around as little as 
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -36,6 +39,11 @@ __all__ = [
     "Property",
     "Term",
     "alias_columns",
+    "aliases_of",
+    "is_strict",
+    "names_of",
+    "requires",
+    "terms_of",
 ]
 
 
@@ -147,7 +155,7 @@ class Pattern:
     """LIKE."""
 
     term: Term
-    pattern: Term
+    pattern: Constant
     negated: bool = False
 
 
@@ -245,3 +253,73 @@ def alias_columns(alias: AliasKind, kind: NodeKind) -> dict[str, Kind]:
             other: Kind.NUMBER,
         }
     return COLUMNS[ALIAS_NODES[alias]]
+
+
+def terms_of(predicate: Predicate) -> tuple[Term, ...]:
+    """The terms of a predicate."""
+    if isinstance(predicate, Comparison):
+        return (predicate.left, predicate.right)
+    if isinstance(predicate, Pattern):
+        return (predicate.term, predicate.pattern)
+    return (predicate.term,)
+
+
+def aliases_of(found: Condition | Term) -> frozenset[str]:
+    """The aliases that a condition or term names, those that it binds left aside."""
+    if isinstance(found, Column):
+        return frozenset() if found.alias is None else frozenset((found.alias,))
+    if isinstance(found, Arithmetic):
+        return aliases_of(found.left) | aliases_of(found.right)
+    parts: Iterable[Condition | Term] = ()
+    if isinstance(found, Function):
+        parts = found.arguments
+    elif isinstance(found, Every | Either):
+        parts = found.conditions
+    elif isinstance(found, Exists):
+        return aliases_of(found.condition) - {alias for alias, _ in found.aliases}
+    elif isinstance(found, Comparison | Membership | Pattern | Missing | Holds):
+        parts = terms_of(found)
+    return frozenset[str]().union(*(aliases_of(each) for each in parts))
+
+
+def is_strict(term: Term) -> bool:
+    """Whether the term is NULL as soon as one of its fields is."""
+    if isinstance(term, Function):
+        return term.name != "COALESCE" and all(map(is_strict, term.arguments))
+    if isinstance(term, Arithmetic):
+        return is_strict(term.left) and is_strict(term.right)
+    return True
+
+
+def requires(condition: Condition, alias: str) -> bool:
+    """Whether the condition cannot hold where all fields of the alias are NULL."""
+    if isinstance(condition, Every):
+        return any(requires(each, alias) for each in condition.conditions)
+    if isinstance(condition, Either):
+        return all(requires(each, alias) for each in condition.conditions)
+    if isinstance(condition, Exists):
+        return requires(condition.condition, alias)
+    if isinstance(condition, Missing):
+        return condition.negated and alias in aliases_of(condition) and is_strict(condition.term)
+    return any(alias in aliases_of(term) and is_strict(term) for term in terms_of(condition))
+
+
+def names_of(condition: Condition) -> frozenset[str | None]:
+    """The aliases that any term of a condition is of, None standing for the node itself."""
+    if isinstance(condition, Every | Either):
+        return frozenset[str | None]().union(*(names_of(each) for each in condition.conditions))
+    if isinstance(condition, Exists):
+        return names_of(condition.condition)
+    return frozenset[str | None]().union(*(_owners(term) for term in terms_of(condition)))
+
+
+def _owners(term: Term) -> frozenset[str | None]:
+    if isinstance(term, Column):
+        return frozenset((term.alias,))
+    if isinstance(term, Property):
+        return frozenset((None,))
+    if isinstance(term, Arithmetic):
+        return _owners(term.left) | _owners(term.right)
+    if isinstance(term, Function):
+        return frozenset[str | None]().union(*map(_owners, term.arguments))
+    return frozenset()
