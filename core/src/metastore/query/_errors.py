@@ -42,7 +42,7 @@ class FilterError(InvalidError):
         if self.span is None:
             return None
         start = min(self.span.start, len(self.text))
-        end = max(start + 1, min(self.span.end, len(self.text)))
+        end = max(start + 1, min(self.span.end, len(self.text), start + _AROUND))
         first, last = max(0, start - _AROUND), min(len(self.text), end + _AROUND)
         shown = self.text[first:last]
         # One character for one: the mark must stay below its place.

@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     FromClause,
     Integer,
@@ -28,6 +29,7 @@ from sqlalchemy import (
     select,
     type_coerce,
 )
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.elements import Grouping
 
 from metastore.model import LinkKind, NodeKind
@@ -394,12 +396,28 @@ def _pushed(found: Predicate) -> Predicate:
     return found
 
 
+class _Parentheses(ColumnElement[bool]):
+    """Parentheses that stay: SQLAlchemy makes one long chain of its own."""
+
+    inherit_cache = False
+    type = Boolean()
+
+    def __init__(self, inner: ColumnElement[bool]) -> None:
+        self.inner = inner
+
+
+@compiles(_Parentheses)
+def _with_parentheses(element: _Parentheses, compiler: Any, **options: Any) -> str:
+    return f"({compiler.process(element.inner, **options)})"
+
+
 def _balanced(
     join: Callable[..., ColumnElement[bool]], conditions: Sequence[ColumnElement[bool]]
 ) -> ColumnElement[bool]:
     """The conditions joined as a tree that is wide, but not deep."""
     while len(conditions) > _WIDE:
         conditions = [
-            Grouping(join(*conditions[at : at + _WIDE])) for at in range(0, len(conditions), _WIDE)
+            _Parentheses(join(*conditions[at : at + _WIDE]))
+            for at in range(0, len(conditions), _WIDE)
         ]
     return join(*conditions)

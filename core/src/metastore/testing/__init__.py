@@ -36,6 +36,7 @@ pytest.register_assert_rewrite(
             "_base",
             "_batches",
             "_events",
+            "_filters",
             "_lifecycle",
             "_links",
             "_nodes",
@@ -54,6 +55,7 @@ pytest.register_assert_rewrite(
 from metastore.testing._batches import BatchContract  # noqa: E402 - after the line above
 from metastore.testing._contents import compare_stores, contents, exact  # noqa: E402
 from metastore.testing._events import EventContract  # noqa: E402
+from metastore.testing._filters import FilterContract, compare_filters  # noqa: E402
 from metastore.testing._lifecycle import LifecycleContract  # noqa: E402
 from metastore.testing._links import LinkContract  # noqa: E402
 from metastore.testing._nodes import NodeContract  # noqa: E402
@@ -69,6 +71,7 @@ from metastore.testing.model_based import ModelContract, histories, replay  # no
 __all__ = [
     "BatchContract",
     "EventContract",
+    "FilterContract",
     "LifecycleContract",
     "LinkContract",
     "ModelContract",
@@ -80,6 +83,7 @@ __all__ = [
     "TypeContract",
     "UpdateContract",
     "ValueContract",
+    "compare_filters",
     "compare_stores",
     "contents",
     "exact",

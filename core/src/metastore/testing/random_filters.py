@@ -6,7 +6,7 @@ can shrink.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -21,7 +21,7 @@ from metastore.model import (
     TypeKey,
 )
 
-__all__ = ["PLAIN", "Words", "random_batch", "random_filter"]
+__all__ = ["PLAIN", "FilterAuthor", "Words", "random_batch", "random_filter"]
 
 _KINDS = {
     "i": PropertyKind.INT,
@@ -67,6 +67,8 @@ class Words:
     )
     integers: Sequence[int] = (0, 1, -1, 2, 5, 2**31, 2**63 - 1, -(2**63))
     doubles: Sequence[float] = (0.0, -0.0, 0.5, 1.0, 2.0, -1.5, 1e300, 5e-324)
+    structs: bool = True
+    """Whether some properties are structs."""
 
 
 PLAIN = Words()
@@ -108,14 +110,18 @@ def _node(chance: Random, words: Words, batch: Batch, kind: NodeKind, number: in
             "d": chance.choice(words.doubles),
             "s": chance.choice(words.texts),
             "b": chance.choice((True, False)),
-            "t": {"a": 1.0},
+            "t": {"a": 1.0} if words.structs else 1,
         }[of]
 
     name = f"{chance.choice(words.texts)}{number}"
     fields: dict[str, Any] = {
         "name": name if kind is NodeKind.CONTEXT else chance.choice((None, name)),
         "external_id": chance.choice((None, f"{kind.label} {number}")),
-        "properties": {key: value(key) for key in _KINDS if chance.randint(0, 1)},
+        "properties": {
+            key: value(key)
+            for key in _KINDS
+            if chance.randint(0, 1) and (key != "t" or words.structs)
+        },
         "custom_properties": {
             key: value(chance.choice("idsbt"))
             for key in ("i", "d", "s", "key 2", "é")
@@ -135,10 +141,15 @@ def _node(chance: Random, words: Words, batch: Batch, kind: NodeKind, number: in
 
 def random_filter(chance: Random, kind: NodeKind, words: Words = PLAIN) -> str:
     """The text of a filter: right in nearly all cases, and true of some nodes in many."""
-    return _Author(chance, kind, words).condition(0)
+    return FilterAuthor(chance, kind, words).condition()
 
 
-class _Author:
+class FilterAuthor:
+    """Writes random filters for nodes of one kind; a subclass may leave things out."""
+
+    patterns: Sequence[str] = _PATTERNS
+    states: Mapping[str, Any] = _STATES
+
     def __init__(self, chance: Random, kind: NodeKind, words: Words) -> None:
         self._chance = chance
         self._kind = kind
@@ -148,7 +159,8 @@ class _Author:
     def _one(self, *choices: Any) -> Any:
         return self._chance.choice(choices)
 
-    def condition(self, depth: int) -> str:
+    def condition(self, depth: int = 0) -> str:
+        """A condition; `depth` is that of what it is a part of."""
         which = self._chance.randint(0, 9)
         if depth > 3 or which < 4:
             return self._predicate()
@@ -178,7 +190,7 @@ class _Author:
         return f"{term(0)} {self._one('', 'NOT ')}IN ({listed})"
 
     def _like(self) -> str:
-        return f"{self._text(0)} {self._one('', 'NOT ')}LIKE {self._one(*_PATTERNS)}"
+        return f"{self._text(0)} {self._one('', 'NOT ')}LIKE {self._one(*self.patterns)}"
 
     def _missing(self) -> str:
         term = self._one(self._text, self._number, lambda _: self._property(""))
@@ -204,7 +216,7 @@ class _Author:
             NodeKind.EXECUTION: self._one("last_known_state", "events_0.type"),
             NodeKind.CONTEXT: self._one("artifacts_a.state", "executions_a.last_known_state"),
         }[self._kind]
-        name, other = (self._one(*_STATES[field]).name for _ in range(2))
+        name, other = (self._one(*self.states[field]).name for _ in range(2))
         return str(
             self._one(
                 f"{field} = {name}",
