@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -17,6 +18,7 @@ from metastore import (
     Batch,
     ClosedError,
     ConflictError,
+    FilterError,
     InvalidError,
     MemoryMetadataStore,
     NodeKind,
@@ -25,6 +27,7 @@ from metastore import (
     Store,
 )
 from metastore.listing import Listing
+from metastore.views import ArtifactView
 
 
 @pytest.fixture
@@ -136,10 +139,111 @@ class TestListing:
         with pytest.raises(TypeError, match="find_run"):
             store.artifacts()[index]
 
+    def test_a_filter_narrows_a_list(self, store: Store) -> None:
+        """`where` narrows what the other conditions leave, from either end, and is counted."""
+        found = store.artifacts(type="Even", where="properties.n > 2", order_by="-id")
+        every = [each.id for each in store.artifacts() if each.type == "Even"]
+        expected = [id for id in reversed(every) if store.artifact(id).properties["n"] > 2]  # type: ignore[operator]
+        assert [each.id for each in found] == expected
+        assert (len(found), found[0].id, found[-1].id) == (
+            len(expected),
+            *expected[:: len(expected) - 1],
+        )
+        assert store.contexts(where="name = 'none'")[:] == []
+        for wrong in ("nme = 1", "", 3):
+            with pytest.raises(FilterError):
+                store.artifacts(where=wrong)  # type: ignore[arg-type]  # one of them
+
+    def test_runs_are_found_by_their_parameters(self) -> None:
+        """A filter on runs is one on their contexts, whose custom properties are parameters."""
+        with Store(MemoryMetadataStore()) as store:
+            for seed in range(5):
+                with store.run("p", parameters={"seed": seed}):
+                    pass
+            found = store.runs(where="custom_properties.seed >= 3", newest_first=True)
+            assert [each.parameters["seed"] for each in found] == [4, 3]
+
     def test_repr_shows_a_few(self, store: Store) -> None:
         """The representation of a list shows the first few and how many there are."""
         assert repr(store.artifacts(limit=2)).count("<Artifact") == 2
         assert repr(store.artifacts()).endswith("... 12 in all]")
+
+
+class TestPages:
+    """Parts of a list, for who asks again later, or from another process."""
+
+    @pytest.mark.parametrize("order", ["id", "-id", "create_time", "-update_time"])
+    @pytest.mark.parametrize("size", [1, 3, 4, 100])
+    @pytest.mark.parametrize("limit", [None, 0, 5, 12])
+    def test_pages_make_up_the_list(
+        self, store: Store, order: str, size: int, limit: int | None
+    ) -> None:
+        """The pages one after the other are the list, each full but the last."""
+
+        def ask() -> Listing[ArtifactView]:
+            return store.artifacts(order_by=order, limit=limit)
+
+        found: list[ArtifactView] = []
+        token: str | None = None
+        while True:
+            page = ask().page(size, token)
+            found += page.items
+            token = page.next_token
+            if token is None:
+                break
+            assert len(page.items) == size
+        assert found == [*ask()]
+
+    def test_new_nodes_do_not_disturb_pages(self, store: Store) -> None:
+        """What is written between two pages neither repeats nor hides other items."""
+        before = [each.id for each in store.artifacts(order_by="create_time")]
+        page = store.artifacts(order_by="create_time").page(3)
+        batch = Batch()
+        for time in (0, 1, 10_000):
+            batch.artifact("Even", create_time_ms=time, properties={"n": 1})
+        store.write(batch)
+        seen = [each.id for each in page.items]
+        while page.next_token:
+            page = store.artifacts(order_by="create_time").page(3, page.next_token)
+            seen += [each.id for each in page.items]
+        assert [id for id in seen if id in before] == before
+        assert len(seen) == len(set(seen))
+
+    def test_a_token_of_another_list_is_refused(self, store: Store) -> None:
+        """A token is for the list that it is of: its kind, conditions, filter, order and limit."""
+        token = store.artifacts(where="id > 0").page(1).next_token
+        assert token is not None
+        assert store.artifacts(where="id > 0").page(5, token).items
+        others: list[Listing[Any]] = [
+            store.artifacts(),
+            store.artifacts(where="id > 1"),
+            store.artifacts(where="id > 0", type="Even"),
+            store.artifacts(where="id > 0", order_by="-id"),
+            store.artifacts(where="id > 0", order_by="create_time"),
+            store.artifacts(where="id > 0", limit=5),
+            store.executions(where="id > 0"),
+        ]
+        for other in others:
+            with pytest.raises(InvalidError, match="another list"):
+                other.page(1, token)
+
+    @pytest.mark.parametrize(
+        "token", ["", "x", "é", "!" * 9, "bnVsbA", "W10", "e30", "WzEsMl0", "[" * 9999, 3, b"x"]
+    )
+    def test_a_token_that_is_none_is_refused(self, store: Store, token: Any) -> None:
+        """What is no token is refused, whatever it holds."""
+        with pytest.raises(InvalidError, match="token is none"):
+            store.artifacts().page(1, token)
+        for size in (0, -1, "1", True):
+            with pytest.raises(InvalidError, match="size"):
+                store.artifacts().page(size)  # type: ignore[arg-type]  # the test's point
+
+    def test_a_token_is_plain(self, store: Store) -> None:
+        """A token stands in a URL as it is, and is the same in every process."""
+        token = store.artifacts().page(1).next_token
+        assert token is not None
+        assert re.fullmatch(r"[A-Za-z0-9_-]+", token)
+        assert token == store.artifacts().page(1).next_token
 
 
 class TestStore:
