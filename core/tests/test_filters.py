@@ -74,7 +74,7 @@ def test_what_is_wrong_is_shown_in_its_place(text: str, place: str, words: tuple
     for word in words:
         assert word in error.line
     assert error.span is not None
-    assert text[error.span.start : error.span.end] == place
+    assert text[slice(*error.span)] == place
     assert error.marked is not None
     shown, mark = error.marked
     if len(text) < 100:

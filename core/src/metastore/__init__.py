@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from metastore.errors import ClosedError as ClosedError
     from metastore.errors import ConflictError as ConflictError
     from metastore.errors import DamagedStoreError as DamagedStoreError
+    from metastore.errors import FilterError as FilterError
     from metastore.errors import FlavorError as FlavorError
     from metastore.errors import FlavorNotFoundError as FlavorNotFoundError
     from metastore.errors import ForkError as ForkError
@@ -82,7 +83,6 @@ if TYPE_CHECKING:
     from metastore.query import Cursor as Cursor
     from metastore.query import EventQuery as EventQuery
     from metastore.query import Filter as Filter
-    from metastore.query import FilterError as FilterError
     from metastore.query import LinkQuery as LinkQuery
     from metastore.query import NodeQuery as NodeQuery
     from metastore.query import OrderBy as OrderBy
@@ -98,9 +98,9 @@ _HOMES = {
     "config._connect": "connect",
     "errors": (
         "AlreadyExistsError BusyError CapabilityError ClosedError ConflictError DamagedStoreError "
-        "FlavorError FlavorNotFoundError ForkError InvalidError MetastoreError NotAStoreError "
-        "NotFoundError Offender OpenError OutcomeUnknownError ReadOnlyError SchemaVersionError "
-        "StorageError StoreNotFoundError"
+        "FilterError FlavorError FlavorNotFoundError ForkError InvalidError MetastoreError "
+        "NotAStoreError NotFoundError Offender OpenError OutcomeUnknownError ReadOnlyError "
+        "SchemaVersionError StorageError StoreNotFoundError"
     ),
     "memory": "MemoryMetadataStore",
     "model": (
@@ -111,7 +111,7 @@ _HOMES = {
     "plugins._finder": "FoundFlavor find_flavors",
     "plugins._flavor": "INTERFACE_VERSION Flavor",
     "plugins._hooks": "hookimpl",
-    "query": "Cursor EventQuery Filter FilterError LinkQuery NodeQuery OrderBy TypeQuery",
+    "query": "Cursor EventQuery Filter LinkQuery NodeQuery OrderBy TypeQuery",
     "store": "Store",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}

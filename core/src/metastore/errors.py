@@ -4,6 +4,7 @@
 
     MetastoreError
     ├── InvalidError            (ValueError)           the input breaks a rule of the contract
+    │   └── FilterError                                the text of a filter is none
     ├── NotFoundError           (LookupError)          a type, node, run or store that is not there
     ├── AlreadyExistsError      (ValueError)           a name, external id, event or type is taken
     ├── ConflictError           (RuntimeError)         the node changed since it was read
@@ -38,6 +39,7 @@ __all__ = [
     "ClosedError",
     "ConflictError",
     "DamagedStoreError",
+    "FilterError",
     "FlavorError",
     "FlavorNotFoundError",
     "ForkError",
@@ -109,6 +111,58 @@ class MetastoreError(Exception):
 
 class InvalidError(MetastoreError, ValueError):
     """The input breaks a rule of the contract; nothing was written."""
+
+
+_SHOWN_AROUND = 60
+
+
+class FilterError(InvalidError):
+    """A filter that cannot be understood, or that cannot be meant.
+
+    `str` gives the sentence and, below it, the text with a mark under the place.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        offender: Offender | None = None,
+        text: str = "",
+        span: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, offender=offender)
+        self.text = text
+        """The whole filter."""
+        self.span = span
+        """Where it is wrong: from this character to before that one; None where that is nowhere in
+        particular."""
+
+    @property
+    def line(self) -> str:
+        """What is wrong, and what to do, without the text."""
+        return super().__str__()
+
+    @property
+    def marked(self) -> tuple[str, str] | None:
+        """The text around the place, and a line with a mark below the place."""
+        if self.span is None:
+            return None
+        start = min(self.span[0], len(self.text))
+        end = max(start + 1, min(self.span[1], len(self.text), start + _SHOWN_AROUND))
+        first, last = max(0, start - _SHOWN_AROUND), min(len(self.text), end + _SHOWN_AROUND)
+        shown = self.text[first:last]
+        # One character for one: the mark must stay below its place.
+        plain = "".join(each if each.isprintable() else " " for each in shown)
+        before = "…" if first else ""
+        after = "…" if last < len(self.text) else ""
+        width = min(end, last) - start if end <= last else last - start
+        mark = " " * (len(before) + start - first) + "^" * max(1, width)
+        return f"{before}{plain}{after}", mark
+
+    def __str__(self) -> str:
+        marked = self.marked
+        return self.line if marked is None else f"{self.line}\n  {marked[0]}\n  {marked[1]}"
 
 
 class NotFoundError(MetastoreError, LookupError):

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar, overload
 from metastore.base import BaseMetadataStore, cursor_of
 from metastore.errors import InvalidError
 from metastore.model import AnyNode
-from metastore.query import Cursor, NodeQuery, check_number
+from metastore.query import Cursor, Filter, NodeQuery, check_number
 
 __all__ = ["Listing", "ListingPage", "checked_limit"]
 
@@ -57,6 +57,21 @@ class Listing(Sequence[T_co]):
             self._query, descending=not self._query.descending, limit=checked_limit(limit)
         )
         return Listing(self._backend, query, self._wrap)
+
+    def where(self, text: str) -> Listing[T_co]:
+        """The same list, less what does not fulfil a filter (docs/filters.md).
+
+        Raises
+        ------
+        FilterError
+            The text is no filter.
+        InvalidError
+            The list has a filter already.
+        """
+        if self._query.filter is not None:
+            raise InvalidError("the list has a filter already", hint="join the two with AND")
+        filter = Filter.parse(self._query.kind, text)
+        return Listing(self._backend, replace(self._query, filter=filter), self._wrap)
 
     def page(self, size: int = 100, token: str | None = None) -> ListingPage[T_co]:
         """A part of the list, and where it goes on: for who asks from another process, or later.

@@ -19,6 +19,9 @@ _NOUNS = {
     "pipeline": Noun("metastore.cli.pipeline:pipeline", "Pipelines: what there are runs of."),
     "run": Noun("metastore.cli.run:run", "Runs of pipelines, and their steps."),
     "artifact": Noun("metastore.cli.artifact:artifact", "What steps read and wrote."),
+    "execution": Noun("metastore.cli.execution:execution", "What ran, as a step or otherwise."),
+    "context": Noun("metastore.cli.context:context", "What groups artifacts and executions."),
+    "type": Noun("metastore.cli.type:type_", "Types: which properties nodes have."),
     "lineage": Noun("metastore.cli.lineage:lineage", "What an artifact was made from."),
     "flavor": Noun("metastore.cli.flavor:flavor", "The installed flavors: kinds of stores."),
 }

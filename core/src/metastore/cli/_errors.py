@@ -13,7 +13,7 @@ import click
 
 from metastore.cli._escape import escape
 from metastore.cli._lazy import LazyGroup
-from metastore.errors import MetastoreError, NotFoundError
+from metastore.errors import FilterError, MetastoreError, NotFoundError
 
 __all__ = ["ReportingGroup", "Settings", "WrongUse", "hinted"]
 
@@ -74,6 +74,13 @@ class ReportingGroup(LazyGroup):
             sys.exit(error.exit_code)
         except click.Abort:
             sys.exit(INTERRUPTED)
+        except FilterError as error:
+            if settings.debug:
+                raise
+            _say(error.line)
+            for line in error.marked or ():
+                click.echo(f"  {escape(line)}", err=True)
+            sys.exit(WrongUse.exit_code)
         except Exception as error:
             if settings.debug:
                 raise

@@ -20,7 +20,7 @@ from metastore.values import kind_of, nonfinite_text
 if TYPE_CHECKING:
     from metastore.views import Pipeline, Ports, Run, Step
 
-__all__ = ["kinds", "node", "pipeline", "run", "short", "step", "values"]
+__all__ = ["kinds", "node", "pipeline", "ports", "run", "short", "step", "values"]
 
 
 def node(node: AnyNode) -> dict[str, Any]:
@@ -83,8 +83,8 @@ def step(step: Step) -> dict[str, Any]:
         "process": record.process,
         "parameters": values(step.parameters),
         "metrics": values(step.metrics),
-        "inputs": _ports(step.inputs),
-        "outputs": _ports(step.outputs),
+        "inputs": ports(step.inputs),
+        "outputs": ports(step.outputs),
     }
 
 
@@ -120,5 +120,5 @@ def _times(start: int | None, end: int | None) -> dict[str, Any]:
     }
 
 
-def _ports(ports: Ports) -> dict[str, Any]:
+def ports(ports: Ports) -> dict[str, Any]:
     return {key: [short(each.node) for each in ports.all(key)] for key in ports}

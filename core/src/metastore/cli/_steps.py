@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple, cast
 
 from metastore import pipelines
@@ -10,7 +10,7 @@ from metastore.base import BaseMetadataStore
 from metastore.model import Context, Execution, LinkKind, NodeKind
 from metastore.query import EventQuery, LinkQuery, NodeQuery
 
-__all__ = ["StepOfRun", "whereabouts"]
+__all__ = ["StepOfRun", "steps_of_runs", "whereabouts"]
 
 
 class StepOfRun(NamedTuple):
@@ -48,14 +48,22 @@ def whereabouts(backend: BaseMetadataStore, artifact: int, *, outputs: bool) -> 
     found = cast(
         "list[Execution]", backend.read_nodes(NodeQuery(NodeKind.EXECUTION, ids=list(ids)))
     )
-    by_id = {each.id: each for each in found}
-    steps = pipelines.describe_steps(backend, found)
-    runs = _runs(backend, by_id)
+    by_id = {each.execution.id: each for each in steps_of_runs(backend, found)}
     # A damaged store may name an execution that is gone.
+    return [by_id[id] for id in ids if id in by_id]
+
+
+def steps_of_runs(backend: BaseMetadataStore, executions: Sequence[Execution]) -> list[StepOfRun]:
+    """What each of the executions is in its run."""
+    steps = pipelines.describe_steps(backend, executions)
+    runs = _runs(backend, [each.id for each in executions])
     return [
-        StepOfRun(by_id[id], steps[id].name if id in steps else None, next(iter(runs[id]), None))
-        for id in ids
-        if id in by_id
+        StepOfRun(
+            each,
+            steps[each.id].name if each.id in steps else None,
+            next(iter(runs[each.id]), None),
+        )
+        for each in executions
     ]
 
 

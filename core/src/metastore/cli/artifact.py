@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from metastore.cli._errors import hinted
 from metastore.cli._lazy import SuggestingGroup
-from metastore.cli._options import Page, limit_option, opened, reading
+from metastore.cli._nodes import Wanted, listing_options, show_list, show_properties
+from metastore.cli._options import opened, reading
 
 if TYPE_CHECKING:
-    from metastore.store import Store
     from metastore.views import ArtifactView
 
 __all__ = ["artifact"]
@@ -24,62 +24,42 @@ def artifact() -> None:
 
 
 @artifact.command("list")
-@click.option("--type", "type_", metavar="NAME", help="Only artifacts of this type.")
-@limit_option
-@reading
-def list_(store: str | None, type_: str | None, limit: int | None, as_json: bool) -> None:
+@listing_options
+def list_(wanted: Wanted) -> None:
     """List artifacts, the newest first.
 
     JSON fields: id, type, name, state, uri, external_id, create_time, update_time, properties,
     custom_properties. Times are ISO 8601 in UTC, or null. An infinite double is "Infinity" or
     "-Infinity", a struct is an object, a proto is an object with type_url and value (base64).
     """
-    from metastore.cli import _fields, _json
     from metastore.cli._format import minute
-    from metastore.cli._output import Column, remark, state_style, table
-    from metastore.views import ArtifactView
-
-    page = Page[ArtifactView](limit, whole=as_json)
-    with opened(store) as found:
-        listing = found.artifacts(type=type_, order_by="-id", limit=page.asked)
-        if as_json:
-            _json.write_list(_fields.node(each.node) for each in page.of(listing))
-        else:
-            count = table(
-                [
-                    Column("ID"),
-                    Column("TYPE"),
-                    Column("NAME", shrinks=16),
-                    Column("STATE", style=state_style),
-                    Column("CREATED (UTC)"),
-                    Column("URI", shrinks=8),
-                ],
-                (
-                    [
-                        str(each.id),
-                        each.type,
-                        each.name or "",
-                        each.state.name if each.state is not None else "",
-                        minute(each.node.create_time_ms),
-                        each.uri,
-                    ]
-                    for each in page.of(listing)
-                ),
-            )
-            if not count:
-                remark(_none(found, type_))
-        if text := page.remark(lambda: len(found.artifacts(type=type_)), "artifacts, the newest"):
-            remark(text)
-
-
-def _none(store: Store, type_: str | None) -> str:
+    from metastore.cli._output import Column, state_style
     from metastore.model import NodeKind
 
-    if type_ is None:
-        return f"no artifacts in {store.location}"
-    names = [each.name for each in store.types(NodeKind.ARTIFACT)]
-    known = "" if type_ in names else f"; types of artifacts: {', '.join(dict.fromkeys(names))}"
-    return f"no artifacts of type {type_!r} in {store.location}{known}"
+    where = wanted.condition(NodeKind.ARTIFACT)
+    show_list(
+        wanted,
+        NodeKind.ARTIFACT,
+        lambda store, limit: store.artifacts(
+            type=wanted.type, where=where, order_by=wanted.order, limit=limit
+        ),
+        [
+            Column("ID"),
+            Column("TYPE"),
+            Column("NAME", shrinks=16),
+            Column("STATE", style=state_style),
+            Column("CREATED (UTC)"),
+            Column("URI", shrinks=8),
+        ],
+        lambda each: [
+            str(each.id),
+            each.type,
+            each.name or "",
+            each.state.name if each.state is not None else "",
+            minute(each.node.create_time_ms),
+            each.uri,
+        ],
+    )
 
 
 @artifact.command("show")
@@ -131,18 +111,4 @@ def _show(artifact: ArtifactView, producers: Sequence[str], consumers: Sequence[
             ("consumed by", consumers or "nothing that is recorded"),
         ]
     )
-    _properties("Properties", artifact.properties)
-    _properties("Custom properties", artifact.custom_properties)
-
-
-def _properties(title: str, values: Mapping[str, Any]) -> None:
-    from metastore.cli._format import value_text
-    from metastore.cli._output import Column, heading, table
-    from metastore.values import kind_of
-
-    if values:
-        heading(title)
-        table(
-            [Column("NAME", shrinks=24), Column("KIND"), Column("VALUE", shrinks=8)],
-            ([key, kind_of(value).name, value_text(value)] for key, value in values.items()),
-        )
+    show_properties(artifact.properties, artifact.custom_properties)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from metastore.cli._errors import hinted
 from metastore.cli._lazy import SuggestingGroup
+from metastore.cli._nodes import combined, since_option, where_option
 from metastore.cli._options import Page, limit_option, opened, reading
 
 if TYPE_CHECKING:
@@ -30,18 +32,30 @@ def run() -> None:
 
 @run.command("list")
 @click.option("--pipeline", metavar="NAME|ID", help="Only the runs of this pipeline.")
+@where_option
+@since_option
 @limit_option
 @reading
-def list_(store: str | None, pipeline: str | None, limit: int | None, as_json: bool) -> None:
-    """List runs, the newest first.
+def list_(
+    store: str | None,
+    pipeline: str | None,
+    where: str | None,
+    since: datetime | None,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """List runs, the newest first; a filter is one on their contexts.
 
     JSON fields: id, type, name, pipeline, convention (of the program that recorded it), state
     (UNKNOWN, NEW, RUNNING, COMPLETE, FAILED, CACHED or CANCELED), error, start_time, end_time,
     duration_ms, host, process (its id there), parameters. Times are ISO 8601 in UTC; they, host
     and process are null where the store does not say.
     """
+    from metastore.model import NodeKind
+
+    where = combined(NodeKind.CONTEXT, where, since)
     with opened(store) as found:
-        show_runs(found, pipeline=pipeline, limit=limit, as_json=as_json)
+        show_runs(found, pipeline=pipeline, where=where, limit=limit, as_json=as_json)
 
 
 @run.command("show")
@@ -67,7 +81,12 @@ def show(store: str | None, which: str, is_name: bool, as_json: bool) -> None:
 
 
 def show_runs(
-    store: Store, *, pipeline: str | None = None, limit: int | None = None, as_json: bool = False
+    store: Store,
+    *,
+    pipeline: str | None = None,
+    where: str | None = None,
+    limit: int | None = None,
+    as_json: bool = False,
 ) -> None:
     """The list."""
     from metastore.cli import _fields, _json
@@ -77,7 +96,7 @@ def show_runs(
 
     page = Page[Run](limit, whole=as_json)
     if as_json:
-        _json.write_list(map(_fields.run, page.of(_runs(store, pipeline, page.asked))))
+        _json.write_list(map(_fields.run, page.of(_runs(store, pipeline, where, page.asked))))
     else:
         count = table(
             [
@@ -97,22 +116,24 @@ def show_runs(
                     minute(each.record.started_ms),
                     duration(each.record.started_ms, each.record.finished_ms),
                 ]
-                for each in page.of(_runs(store, pipeline, page.asked))
+                for each in page.of(_runs(store, pipeline, where, page.asked))
             ),
         )
         if not count:
             of = f" of pipeline {pipeline!r}" if pipeline else ""
-            remark(f"no runs{of} in {store.location}")
-    if text := page.remark(lambda: len(_runs(store, pipeline, None)), "runs, the newest"):
+            which = " for which that holds" if where else ""
+            remark(f"no runs{of}{which} in {store.location}")
+    if text := page.remark(lambda: len(_runs(store, pipeline, where, None)), "runs, the newest"):
         remark(text)
 
 
-def _runs(store: Store, pipeline: str | None, limit: int | None) -> Listing[Run]:
+def _runs(store: Store, pipeline: str | None, where: str | None, limit: int | None) -> Listing[Run]:
     if pipeline is None:
-        return store.runs(newest_first=True, limit=limit)
+        return store.runs(where=where, newest_first=True, limit=limit)
     with hinted("'metastore pipeline list' lists them"):
-        found = _by_id_or_name(store.pipeline, pipeline, "pipeline")
-        return (found or store.pipeline(pipeline)).runs.newest_first(limit)
+        found = _by_id_or_name(store.pipeline, pipeline, "pipeline") or store.pipeline(pipeline)
+    runs = found.runs if where is None else found.runs.where(where)
+    return runs.newest_first(limit)
 
 
 def _find(store: Store, which: str, *, is_name: bool) -> Run:

@@ -1,6 +1,5 @@
 """What can be asked of a store: queries that a flavor answers, and the filter language."""
 
-from metastore.query._errors import FilterError
 from metastore.query._evaluate import select
 from metastore.query._filter import Filter
 from metastore.query._functions import like
@@ -18,7 +17,6 @@ __all__ = [
     "Cursor",
     "EventQuery",
     "Filter",
-    "FilterError",
     "LinkQuery",
     "NodeQuery",
     "OrderBy",

@@ -5,9 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from metastore.errors import InvalidError
+from metastore.errors import FilterError, InvalidError
 from metastore.model import NodeKind
-from metastore.query._errors import FilterError
 from metastore.query._grammar import parse
 from metastore.query._resolve import Resolver
 from metastore.query._scope import MAX_BOUND, TooEntangledError, bind

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from metastore.query._errors import FilterError
+from metastore.errors import FilterError
 from metastore.query._syntax import (
     And,
     Call,

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
+from metastore.errors import FilterError
 from metastore.model import ArtifactState, EventType, ExecutionState, NodeKind
 from metastore.query import _syntax
-from metastore.query._errors import FilterError
 from metastore.query._functions import MAX_PATTERN
 from metastore.query._syntax import Call, Field, Literal, Span, Syntax
 from metastore.query.tree import (

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from metastore.base import BaseMetadataStore
 from metastore.batch import Batch
-from metastore.errors import InvalidError
+from metastore.errors import FilterError, InvalidError
 from metastore.memory import MemoryMetadataStore
 from metastore.model import ArtifactState, EventType, ExecutionState, NodeKind, PropertyKind
-from metastore.query import Filter, FilterError, NodeQuery, OrderBy
+from metastore.query import Filter, NodeQuery, OrderBy
 from metastore.testing._base import ARTIFACT, CONTEXT, EXECUTION, ContractBase, MakeStore, needs
 from metastore.testing.random_filters import random_batch, random_filter
 

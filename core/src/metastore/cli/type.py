@@ -1,0 +1,134 @@
+"""``metastore type``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from metastore.cli._lazy import SuggestingGroup
+from metastore.cli._options import opened, reading
+
+if TYPE_CHECKING:
+    from metastore.model import Type
+    from metastore.store import Store
+
+__all__ = ["type_"]
+
+_KIND = click.option(
+    "--kind",
+    type=click.Choice(["artifact", "execution", "context"]),
+    help="Only types of these nodes.",
+)
+
+
+@click.group("type", cls=SuggestingGroup)
+def type_() -> None:
+    """Types: which properties artifacts, executions and contexts have."""
+
+
+@type_.command("list")
+@_KIND
+@reading
+def list_(store: str | None, kind: str | None, as_json: bool) -> None:
+    """List types; those that every store has (mlmd.*) are left out, but of JSON.
+
+    JSON fields: id, kind (artifact, execution or context), name, version, description, base_type,
+    external_id, properties (by key INT, DOUBLE, STRING, STRUCT, PROTO or BOOLEAN).
+    """
+    from metastore.cli import _json
+    from metastore.cli._output import Column, remark, table
+    from metastore.model import SIMPLE_TYPES
+
+    with opened(store) as found:
+        types = _types(found, kind)
+        if as_json:
+            _json.write_list(map(_fields, types))
+            return
+        shown = [each for each in types if each.name not in SIMPLE_TYPES[each.kind]]
+        count = table(
+            [
+                Column("ID"),
+                Column("KIND"),
+                Column("NAME", shrinks=24),
+                Column("VERSION"),
+                Column("PROPERTIES", shrinks=8),
+            ],
+            (
+                [
+                    str(each.id),
+                    each.kind.label,
+                    each.name,
+                    each.version or "",
+                    ", ".join(each.properties),
+                ]
+                for each in shown
+            ),
+        )
+        if not count:
+            remark(f"no types but those of every store in {found.location}")
+
+
+@type_.command("show")
+@click.argument("name")
+@_KIND
+@reading
+def show(store: str | None, name: str, kind: str | None, as_json: bool) -> None:
+    """Show the types of a name: one for each kind of nodes and version.
+
+    JSON: a list; fields as of 'metastore type list', and nodes (how many are of the type).
+    """
+    from metastore.cli import _json
+    from metastore.cli._output import Column, fields, heading, line, table
+    from metastore.errors import NotFoundError, Offender
+    from metastore.query import NodeQuery
+
+    with opened(store) as found:
+        types = [each for each in _types(found, kind) if each.name == name]
+        if not types:
+            raise NotFoundError(
+                f"there is no {f'{kind} ' if kind else ''}type {name!r} in {found.location}",
+                hint="'metastore type list' lists them",
+                offender=Offender("type", name=name),
+            )
+        counts = [found.backend.count(NodeQuery(each.kind, type=each.key)) for each in types]
+        if as_json:
+            _json.write_list(
+                {**_fields(each), "nodes": count} for each, count in zip(types, counts, strict=True)
+            )
+            return
+        for each, count in zip(types, counts, strict=True):
+            line(f"{each.kind.label} type {each.key} (id {each.id})", style="bold")
+            fields(
+                [
+                    ("description", each.description),
+                    ("base type", each.base_type),
+                    ("external id", each.external_id),
+                    (f"{each.kind.label}s", str(count)),
+                ]
+            )
+            if each.properties:
+                heading("Properties")
+                rows = [[key, value.name] for key, value in each.properties.items()]
+                table([Column("NAME", shrinks=24), Column("KIND")], rows)
+
+
+def _types(store: Store, kind: str | None) -> Sequence[Type]:
+    from metastore.model import NodeKind
+
+    kinds = (NodeKind.ARTIFACT, NodeKind.EXECUTION, NodeKind.CONTEXT)
+    return [each for one in kinds if kind in (None, one.label) for each in store.types(one)]
+
+
+def _fields(type: Type) -> dict[str, Any]:
+    return {
+        "id": type.id,
+        "kind": type.kind.label,
+        "name": type.name,
+        "version": type.version,
+        "description": type.description,
+        "base_type": type.base_type,
+        "external_id": type.external_id,
+        "properties": {key: kind.name for key, kind in type.properties.items()},
+    }
