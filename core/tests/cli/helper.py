@@ -67,7 +67,7 @@ def on_screen(
 
 def use(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
     """Let the command open this store, whatever it is told."""
-    monkeypatch.setattr("metastore.config._connect.connect", lambda url, mode: store)
+    monkeypatch.setattr("metastore.config._connect.connect", lambda url, **how: store)
 
 
 def store_with(**fields: Any) -> Store:

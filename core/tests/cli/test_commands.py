@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import metastore
-from metastore import Store
+from metastore import Batch, Merge, Store, layout
 from metastore.cli.flavor import states_of
 from metastore.plugins._finder import FoundFlavor
 
@@ -174,8 +174,13 @@ def test_json_fields_are_stable(command: Command, store: Store) -> None:
     node = {"id", "type", "name", "external_id", "create_time", "update_time"}
     node |= {"properties", "custom_properties"}
     run = {"id", "type", "name", "pipeline", "convention", "state", "error", "start_time"}
-    run |= {"end_time", "duration_ms", "parameters", "host", "process"}
-    step = (run - {"pipeline", "convention"}) | {"reason", "metrics", "inputs", "outputs"}
+    run |= {"end_time", "duration_ms", "parameters", "host", "process", "is_abandoned"}
+    step = (run - {"pipeline", "convention", "is_abandoned"}) | {
+        "reason",
+        "metrics",
+        "inputs",
+        "outputs",
+    }
     assert set(command("pipeline", "list", "--json").data[0]) == node | {"runs"}
     assert set(command("run", "list", "--json").data[0]) == run
     shown = command("run", "show", "first", "--json").data
@@ -243,3 +248,24 @@ def test_stores_are_closed(command: Command, monkeypatch: pytest.MonkeyPatch) ->
     command("run", "list")
     with pytest.raises(metastore.ClosedError):
         store.artifact(1)
+
+
+def test_abandoned_runs_are_flagged_and_canceled(command: Command, store: Store) -> None:
+    """``run list`` says whose process is gone, ``run cancel`` ends it, once."""
+    run = store.run("train", name="killed").start()
+    run.step("fit").start()
+    batch = Batch()
+    batch.context(properties={layout.PROCESS: 2**30}, mode=Merge(run.id))
+    store.write(batch)
+    listed = command("run", "list")
+    assert f"its process {2**30} is gone; 'metastore run cancel {run.id}' ends it" in listed.out
+    assert listed.out.count("is gone") == 1
+    assert command("run", "list", "--json").data[0]["is_abandoned"] is True
+    assert "which is gone" in command("run", "show", "killed").out
+    canceled = command("run", "cancel", "killed", "--reason", "out of memory")
+    assert (canceled.code, "with 1 of its steps" in canceled.out) == (0, True)
+    shown = command("run", "show", "killed", "--json").data
+    assert (shown["state"], shown["error"]) == ("CANCELED", "out of memory")
+    again = command("run", "cancel", "killed")
+    assert (again.code, "has ended already" in again.err) == (1, True)
+    assert command("run", "cancel", "none").code == 1

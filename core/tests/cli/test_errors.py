@@ -14,7 +14,7 @@ from .helper import Command, store_with, use
 
 
 def _raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    def connect(url: str | None, mode: str) -> None:
+    def connect(url: object, **how: object) -> None:
         raise error
 
     monkeypatch.setattr("metastore.config._connect.connect", connect)

@@ -64,6 +64,7 @@ def run(run: Run) -> dict[str, Any]:
         **_times(record.started_ms, record.finished_ms),
         "host": record.host,
         "process": record.process,
+        "is_abandoned": run.is_abandoned,
         "parameters": values(run.parameters),
     }
 

@@ -107,12 +107,12 @@ def reading(f: F) -> F:
 
 
 @contextmanager
-def opened(url: str | None, *, mode: OpenMode = "r") -> Iterator[Store]:
+def opened(url: str | None, *, mode: OpenMode = "r", create: bool | None = None) -> Iterator[Store]:
     """The store, for reading only where nothing else is said: nothing is ever created."""
     from metastore.config._connect import connect
 
     try:
-        store = connect(url, mode=mode)
+        store = connect(url, mode=mode, create=create)
     except InvalidError as error:
         raise WrongUse(str(error)) from error
     except NotFoundError as error:

@@ -12,7 +12,14 @@ import click
 from metastore.cli._errors import hinted
 from metastore.cli._lazy import SuggestingGroup
 from metastore.cli._nodes import combined, since_option, where_option
-from metastore.cli._options import Page, limit_option, opened, reading
+from metastore.cli._options import (
+    Page,
+    debug_option,
+    limit_option,
+    opened,
+    reading,
+    store_option,
+)
 
 if TYPE_CHECKING:
     from metastore.cli._output import Row
@@ -48,8 +55,9 @@ def list_(
 
     JSON fields: id, type, name, pipeline, convention (of the program that recorded it), state
     (UNKNOWN, NEW, RUNNING, COMPLETE, FAILED, CACHED or CANCELED), error, start_time, end_time,
-    duration_ms, host, process (its id there), parameters. Times are ISO 8601 in UTC; they, host
-    and process are null where the store does not say.
+    duration_ms, host, process (its id there), is_abandoned (whether it says RUNNING and its process
+    is gone; null where that cannot be told), parameters. Times are ISO 8601 in UTC; they, host and
+    process are null where the store does not say.
     """
     from metastore.model import NodeKind
 
@@ -80,6 +88,27 @@ def show(store: str | None, which: str, is_name: bool, as_json: bool) -> None:
             _show(run)
 
 
+@run.command("cancel")
+@click.argument("which", metavar="RUN")
+@click.option("--name", "is_name", is_flag=True, help="RUN is a name, even if it is a number.")
+@click.option("--reason", metavar="TEXT", help="Why; kept as the run's error.")
+@click.option("--force", is_flag=True, help="Also when its process is still running here.")
+@store_option(help="The store, such as sqlite:///runs.db.")
+@debug_option(hidden=True)
+def cancel(store: str | None, which: str, is_name: bool, reason: str | None, force: bool) -> None:
+    """Mark a run that did not end, and its open steps, as CANCELED; RUN is its id or its name.
+
+    For runs whose process was killed: 'metastore run list' says which these are.
+    """
+    from metastore.cli._output import line
+    from metastore.recording import cancel_run
+
+    with opened(store, mode="rw", create=False) as found:
+        run = _find(found, which, is_name=is_name)
+        steps = cancel_run(found.backend, run.id, reason=reason, force=force)
+        line(f"run {run.name} (id {run.id}) is CANCELED, with {len(steps)} of its steps")
+
+
 def show_runs(
     store: Store,
     *,
@@ -90,7 +119,6 @@ def show_runs(
 ) -> None:
     """The list."""
     from metastore.cli import _fields, _json
-    from metastore.cli._format import duration, minute
     from metastore.cli._output import Column, remark, state_style, table
     from metastore.views import Run
 
@@ -108,15 +136,9 @@ def show_runs(
                 Column("DURATION"),
             ],
             (
-                [
-                    str(each.id),
-                    each.name,
-                    each.pipeline or "",
-                    each.state.name,
-                    minute(each.record.started_ms),
-                    duration(each.record.started_ms, each.record.finished_ms),
-                ]
+                row
                 for each in page.of(_runs(store, pipeline, where, page.asked))
+                for row in _rows(each)
             ),
         )
         if not count:
@@ -125,6 +147,21 @@ def show_runs(
             remark(f"no runs{of}{which} in {store.location}")
     if text := page.remark(lambda: len(_runs(store, pipeline, where, None)), "runs, the newest"):
         remark(text)
+
+
+def _rows(run: Run) -> Iterator[Row]:
+    from metastore.cli._format import duration, minute
+
+    yield [
+        str(run.id),
+        run.name,
+        run.pipeline or "",
+        run.state.name,
+        minute(run.record.started_ms),
+        duration(run.record.started_ms, run.record.finished_ms),
+    ]
+    if run.is_abandoned:
+        yield f"its process {run.process} is gone; 'metastore run cancel {run.id}' ends it"
 
 
 def _runs(store: Store, pipeline: str | None, where: str | None, limit: int | None) -> Listing[Run]:
@@ -213,7 +250,8 @@ def _show(run: Run) -> None:
 def _process(run: Run) -> str | None:
     if run.process is None:
         return None
-    return f"{run.process} on {run.host}" if run.host else str(run.process)
+    text = f"{run.process} on {run.host}" if run.host else str(run.process)
+    return f"{text}, which is gone" if run.is_abandoned else text
 
 
 def _step_rows(step: Step) -> Iterator[Row]:

@@ -65,6 +65,7 @@ class Ours(Convention):
             finished_ms=_finished(properties, state, context.update_time_ms),
             host=_text(properties, layout.HOST),
             process=_int(properties, layout.PROCESS),
+            process_started_ms=_int(properties, layout.PROCESS_START),
         )
 
     def steps(self, backend: BaseMetadataStore, run: Context) -> list[StepRecord]:
@@ -86,6 +87,7 @@ class Ours(Convention):
             finished_ms=_finished(properties, state, execution.update_time_ms),
             host=_text(properties, layout.HOST),
             process=_int(properties, layout.PROCESS),
+            process_started_ms=_int(properties, layout.PROCESS_START),
         )
 
     def describe_steps(

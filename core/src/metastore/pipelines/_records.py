@@ -28,6 +28,7 @@ class StepRecord:
     """Where it ran, where that was recorded."""
     process: int | None = None
     """The process id on that host."""
+    process_started_ms: int | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class RunRecord:
     """Where it ran, where that was recorded."""
     process: int | None = None
     """The process id on that host."""
+    process_started_ms: int | None = None
 
 
 _ENDED = frozenset(

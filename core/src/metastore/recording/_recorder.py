@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
-import platform
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
 from metastore import layout
 from metastore.errors import ForkError, InvalidError, Offender
 from metastore.model import ExecutionState, Value
+from metastore.processes import this_process
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -154,28 +152,8 @@ def ending(error: str | None) -> dict[str, Value]:
 
 def whereabouts() -> Mapping[str, Value]:
     """Host, process and its start, by which a reader can tell that the process is gone."""
-    return _whereabouts_of(os.getpid())
-
-
-@functools.lru_cache(maxsize=1)
-def _whereabouts_of(process: int) -> Mapping[str, Value]:
-    found: dict[str, Value] = {layout.HOST: platform.node(), layout.PROCESS: process}
-    started = _process_start()
-    if started is not None:
-        found[layout.PROCESS_START] = started
+    process = this_process()
+    found: dict[str, Value] = {layout.HOST: process.host, layout.PROCESS: process.id}
+    if process.started_ms is not None:
+        found[layout.PROCESS_START] = process.started_ms
     return found
-
-
-def _process_start() -> int | None:
-    """When this process started, in milliseconds; None where the system does not tell (no /proc).
-
-    Source: proc(5): field 22 of /proc/self/stat in clock ticks since the boot, and btime.
-    """
-    try:
-        # The command's name, in parentheses, may hold spaces.
-        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
-        lines = Path("/proc/stat").read_text().splitlines()
-        boot = next(int(line.split()[1]) for line in lines if line.startswith("btime "))
-        return boot * 1000 + ticks * 1000 // os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError, StopIteration):
-        return None

@@ -13,7 +13,9 @@ from metastore.errors import NotFoundError, Offender
 from metastore.listing import Listing
 from metastore.model import Context, ExecutionState, Value, time_of
 from metastore.pipelines import RunRecord, StepRecord
+from metastore.processes import Process, is_gone
 from metastore.query import NodeQuery
+from metastore.recording import cancel_run
 from metastore.views._nodes import ContextView, ExecutionView, Ports, ports_of
 
 __all__ = ["Pipeline", "Run", "Step", "Steps", "runs_listing"]
@@ -64,6 +66,19 @@ class _RecordView(Generic[R]):
     def process(self) -> int | None:
         """The id of its process on that host, where that was recorded."""
         return self.record.process
+
+    @property
+    def is_abandoned(self) -> bool | None:
+        """Whether it says RUNNING, and its process is gone; None where that cannot be told.
+
+        That is, where it runs on another host than this one, or where that was not recorded.
+        """
+        record = self.record
+        if record.state is not ExecutionState.RUNNING:
+            return False
+        if record.host is None or record.process is None:
+            return None
+        return is_gone(Process(record.host, record.process, record.process_started_ms))
 
     @property
     def start_time(self) -> datetime | None:
@@ -187,6 +202,13 @@ class Run(_RecordView[RunRecord]):
     def context(self) -> ContextView:
         """The context behind it."""
         return ContextView(self._backend, self.record.context)
+
+    def cancel(self, reason: str | None = None, *, force: bool = False) -> None:
+        """Mark it, and its steps that have not ended, as CANCELED; for a run whose process is gone.
+
+        Read it again to see it so.  See `metastore.recording.cancel_run` for what is raised.
+        """
+        cancel_run(self._backend, self.id, reason=reason, force=force)
 
     @cached_property
     def steps(self) -> Steps:
