@@ -176,6 +176,7 @@ def test_json_fields_are_stable(command: Command, store: Store) -> None:
     run = {"id", "type", "name", "pipeline", "convention", "state", "error", "start_time"}
     run |= {"end_time", "duration_ms", "parameters", "host", "process", "is_abandoned"}
     step = (run - {"pipeline", "convention", "is_abandoned"}) | {
+        "parent",
         "reason",
         "metrics",
         "inputs",

@@ -20,7 +20,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-__all__ = ["GOLDEN", "GOLDEN_TFX_ORCHESTRATED", "GoldenRun", "GoldenStep", "Ports"]
+__all__ = [
+    "GOLDEN",
+    "GOLDEN_KUBEFLOW",
+    "GOLDEN_TFX_ORCHESTRATED",
+    "GoldenRun",
+    "GoldenStep",
+    "Ports",
+]
 
 Ports = Mapping[str, tuple[int, ...]]
 """Port name to artifact ids."""
@@ -385,3 +392,36 @@ GOLDEN_TFX_ORCHESTRATED: tuple[GoldenRun, ...] = (
     ),
 )
 """The runs of a store that ``mlmd.write_tfx_orchestrated`` made."""
+
+GOLDEN_KUBEFLOW: tuple[GoldenRun, ...] = (
+    GoldenRun(
+        "11111111-aaaa",
+        "churn",
+        "FAILED",
+        (
+            GoldenStep("importer", "COMPLETE", 2, {}, {"artifact": (1,)}),
+            GoldenStep("train", "COMPLETE", 3, {"dataset": (1,)}, {"model": (2,)}),
+            GoldenStep("condition-1", "COMPLETE", 4, {}, {}),
+            GoldenStep("condition-1/evaluate", "CACHED", 5, {}, {"metrics": (3,)}),
+            GoldenStep("for-loop-2", "FAILED", 6, {}, {}),
+            GoldenStep("for-loop-2[0]", "COMPLETE", 7, {}, {}),
+            GoldenStep("for-loop-2[0]/tune", "COMPLETE", 8, {}, {}),
+            GoldenStep("for-loop-2[1]", "FAILED", 9, {}, {}),
+            GoldenStep("for-loop-2[1]/tune", "FAILED", 10, {}, {}),
+            GoldenStep("deploy", "CANCELED", 11, {}, {}),
+        ),
+    ),
+    GoldenRun(
+        "22222222-bbbb",
+        "churn",
+        "RUNNING",
+        (GoldenStep("train", "RUNNING", 13, {}, {}),),
+    ),
+)
+"""What ``mlmd.write_kubeflow`` writes.
+
+A step is called by its path of DAGs, an iteration by its loop and index; the root DAG is no step. A
+run's state is that of its tasks, of which those that were not triggered say nothing. A DAG that
+stayed RUNNING is FAILED where all below it has ended and something of it failed, and COMPLETE where
+all that it was to have is there and has ended.
+"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -15,11 +16,20 @@ from metastore import Store
 from metastore.views import Ports, Run
 
 from . import mlmd
-from .golden import GOLDEN, GOLDEN_TFX_ORCHESTRATED, GoldenRun
+from .golden import GOLDEN, GOLDEN_KUBEFLOW, GOLDEN_TFX_ORCHESTRATED, GoldenRun
 from .helpers import connect, fingerprint, real_stores
 
 _ORCHESTRATED = "tfx-orchestrated"
-_TABLES: Mapping[str, tuple[GoldenRun, ...]] = {**GOLDEN, _ORCHESTRATED: GOLDEN_TFX_ORCHESTRATED}
+_KUBEFLOW = "kubeflow"
+_GENERATED = {
+    _ORCHESTRATED: mlmd.write_tfx_orchestrated,
+    _KUBEFLOW: mlmd.write_kubeflow,
+}
+_TABLES: Mapping[str, tuple[GoldenRun, ...]] = {
+    **GOLDEN,
+    _ORCHESTRATED: GOLDEN_TFX_ORCHESTRATED,
+    _KUBEFLOW: GOLDEN_KUBEFLOW,
+}
 _CONVENTIONS = {
     "active-learning.sqlite": "cmf",
     "failed-runs.sqlite": "tfx-component-run",
@@ -27,6 +37,7 @@ _CONVENTIONS = {
     "sepsis.sqlite": "tfx-component-run",
     "tfx-chicago-taxi.sqlite": "tfx-component-run",
     _ORCHESTRATED: "tfx",
+    _KUBEFLOW: "kubeflow",
 }
 
 
@@ -41,8 +52,8 @@ def name(request: pytest.FixtureRequest) -> str:
 def path(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store, of schema 10."""
     path = tmp_path_factory.mktemp("golden") / "store.sqlite"
-    if name == _ORCHESTRATED:
-        mlmd.write_tfx_orchestrated(path)
+    if name in _GENERATED:
+        _GENERATED[name](path)
         return path
     return mlmd.upgraded_copy(real_stores() / name, path)
 
@@ -144,3 +155,36 @@ def test_looking_changes_nothing(path: Path, table: tuple[GoldenRun, ...]) -> No
                 repr((step.inputs, step.outputs, step.metrics, step.duration))
         repr(store.runs())
     assert fingerprint(path) == before
+
+
+def test_what_kubeflow_tells(tmp_path: Path) -> None:
+    """Inputs are parameters, numbers among the outputs metrics; steps know what they are part of,
+    and why their state is what it is.
+    """
+    path = tmp_path / "kubeflow.sqlite"
+    mlmd.write_kubeflow(path)
+    with connect(path, "r") as store:
+        run = store.find_run("11111111-aaaa")
+        assert run.parameters == {"rate": 0.1, "tune": True}
+        assert run.steps["train"].parameters == {"rate": 0.1}
+        assert run.steps["train"].metrics == {"accuracy": 0.9}
+        assert run.steps["train"].parent is None
+        assert run.steps["for-loop-2[1]/tune"].parent == run.steps["for-loop-2[1]"].id
+        assert run.steps["for-loop-2[1]"].parent == run.steps["for-loop-2"].id
+        assert "not triggered" in (run.steps["deploy"].reason or "")
+        assert "not updated" in (run.steps["condition-1"].reason or "")
+        assert store.runs()[1].end_time is None
+
+
+def test_a_cycle_of_dags_is_read(tmp_path: Path) -> None:
+    """A damaged store whose DAGs belong to one another is read, whatever it says."""
+    path = tmp_path / "kubeflow.sqlite"
+    mlmd.write_kubeflow(path)
+    with sqlite3.connect(path) as damaged:
+        damaged.execute(
+            "UPDATE ExecutionProperty SET int_value = 7 "
+            "WHERE execution_id = 6 AND name = 'parent_dag_id'"
+        )
+    with connect(path, "r") as store:
+        assert len(store.runs()[0].steps) == 10
+        assert store.execution(8).id == 8

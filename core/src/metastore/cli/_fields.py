@@ -77,6 +77,7 @@ def step(step: Step) -> dict[str, Any]:
         "type": record.execution.type,
         "name": step.name,
         "state": step.state.name,
+        "parent": step.parent,
         "reason": step.reason,
         "error": step.error,
         **_times(record.started_ms, record.finished_ms),

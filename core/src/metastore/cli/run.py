@@ -74,7 +74,8 @@ def show(store: str | None, which: str, is_name: bool, as_json: bool) -> None:
     """Show a run and its steps; RUN is its id or its name.
 
     JSON fields: those of 'metastore run list', and steps: a list with id (of the execution), type,
-    name, state, reason (why the state is not the execution's own), error, start_time, end_time,
+    name, state, parent (the id of the step that it is a part of), reason (why the state is not the
+    execution's own), error, start_time, end_time,
     duration_ms, host, process, parameters, metrics, inputs and outputs (by key a list of artifacts
     with id, type, name, uri).
     """

@@ -12,6 +12,7 @@ from metastore.base import BaseMetadataStore
 from metastore.model import Context, Execution, NodeKind
 from metastore.pipelines._cmf import CMF
 from metastore.pipelines._convention import Convention
+from metastore.pipelines._kfp import KubeflowPipelines
 from metastore.pipelines._ours import Ours
 from metastore.pipelines._records import RunRecord, StepRecord
 from metastore.pipelines._tfx import TFXComponentRuns, TFXNodes
@@ -31,7 +32,13 @@ __all__ = [
     "steps_of",
 ]
 
-CONVENTIONS: tuple[Convention, ...] = (Ours(), TFXNodes(), TFXComponentRuns(), CMF())
+CONVENTIONS: tuple[Convention, ...] = (
+    Ours(),
+    TFXNodes(),
+    TFXComponentRuns(),
+    KubeflowPipelines(),
+    CMF(),
+)
 """The conventions that are recognised."""
 
 

@@ -29,6 +29,8 @@ class StepRecord:
     process: int | None = None
     """The process id on that host."""
     process_started_ms: int | None = None
+    parent: int | None = None
+    """The id of the execution that it is a part of: of a loop, of a group of steps."""
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,11 @@ class Step(_RecordView[StepRecord]):
         return self.record.execution.id
 
     @property
+    def parent(self) -> int | None:
+        """The id of the step that it is a part of, such as a loop; None for a step of the run."""
+        return self.record.parent
+
+    @property
     def reason(self) -> str | None:
         """Why the state is not what the execution itself says."""
         return self.record.reason

@@ -5,6 +5,7 @@ stores it writes here hold what the real ones at hand happen not to.
 """
 
 from ._everything import BULK, write_everything
+from ._kfp import write_kubeflow
 from ._opening import connect, upgraded_copy
 from ._snapshot import snapshot
 from ._tfx import write_tfx_orchestrated
@@ -15,5 +16,6 @@ __all__ = [
     "snapshot",
     "upgraded_copy",
     "write_everything",
+    "write_kubeflow",
     "write_tfx_orchestrated",
 ]
