@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from metastore import (
     Batch,
+    CapabilityError,
     EventType,
     ExecutionState,
     InvalidError,
     MemoryMetadataStore,
     NodeKind,
+    NotFoundError,
     Store,
 )
 from metastore.lineage import Lineage, walk
@@ -171,6 +176,108 @@ class TestTree:
         text = str(walk(store, [2]))
         assert "execution 1 (missing)" in text
         assert "artifact 1 (missing)" in text
+
+
+class TestPaths:
+    """How one artifact came from another."""
+
+    def test_only_what_lies_between(self) -> None:
+        """Of two ways both are kept, and nothing that leads elsewhere."""
+        store = store_with([*DIAMOND, (5, 5, OUT), (5, 4, IN), (6, 4, OUT)])
+        found = walk(store, [4]).paths_to(1)
+        assert nodes(found) == ({1, 2, 3, 4}, {2, 3, 4})
+        assert {(e.artifact_id, e.execution_id) for e in found.events} == {
+            *((1, 2), (1, 3), (2, 2), (3, 3), (2, 4), (3, 4), (4, 4)),
+        }
+
+    def test_downstream_too(self) -> None:
+        """The way is the same from the other end."""
+        store = store_with(DIAMOND)
+        found = walk(store, [1], upstream=False, downstream=True).paths_to(4)
+        assert nodes(found) == ({1, 2, 3, 4}, {2, 3, 4})
+
+    def test_one_way_of_two(self) -> None:
+        """A target inside one way leaves out the other."""
+        assert nodes(walk(store_with(DIAMOND), [4]).paths_to(2)) == ({2, 4}, {4})
+
+    @pytest.mark.parametrize("target", [4, 99])
+    def test_no_way(self, target: int) -> None:
+        """Where no way leads, or the walk went the other way, that is an error."""
+        with pytest.raises(NotFoundError, match="no way"):
+            walk(store_with(DIAMOND), [2]).paths_to(target)
+
+
+ODD_NAME = 'a "quoted" <b>bold</b> [x] {y} #1; \\ \n --> b\u202e'
+
+
+def odd() -> Lineage:
+    """The lineage of an artifact with an odd name, whose step failed; an input is missing."""
+    store = MemoryMetadataStore()
+    batch = Batch()
+    batch.type(NodeKind.ARTIFACT, "A")
+    batch.type(NodeKind.EXECUTION, "E")
+    made = batch.artifact("A", name=ODD_NAME)
+    read = batch.artifact("A", name="read")
+    execution = batch.execution("E", state=ExecutionState.FAILED)
+    batch.event(made, execution, OUT, path=('out "x"', 0))
+    batch.event(read, execution, IN)
+    written = store.write(batch)
+    found = walk(store, [written[made].id])
+    return replace(found, artifacts={1: found.artifacts[1]})
+
+
+class TestFormats:
+    """Lineage for other programs."""
+
+    def test_mermaid(self) -> None:
+        """A node a line, an edge a line, whatever is in a name; what is missing is dashed."""
+        lines = odd().to_mermaid().splitlines()
+        assert lines[0] == "flowchart LR"
+        assert lines[1].startswith('    a1(["A 1 a #34;quoted#34; #60;b#62;bold')
+        assert lines[2] == '    a2(["artifact 2 (missing)"])'
+        assert lines[3] == '    e1["E (execution 1 FAILED)"]'
+        assert lines[4:6] == ['    e1 -- "out #34;x#34;" --> a1', "    a2 --> e1"]
+        assert lines[6:] == ["    style a2 stroke-dasharray: 5 5", "    style e1 stroke: #c00"]
+        for line in lines:
+            assert line.count('"') in (0, 2)
+            assert line.isprintable()
+
+    def test_dot(self) -> None:
+        """Quotes and backslashes are escaped, each statement is one line."""
+        lines = odd().to_dot().splitlines()
+        assert lines[0] == "digraph lineage {"
+        assert lines[-1] == "}"
+        assert r"a \"quoted\" <b>" in lines[2]
+        assert r"\\" in lines[2]
+        assert lines[3] == '    a2 [shape=ellipse, label="artifact 2 (missing)", style=dashed];'
+        assert lines[4].endswith("color=red];")
+        assert lines[5] == r'    e1 -> a1 [label="out \"x\""];'
+        assert all(line.isprintable() for line in lines)
+
+    @pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
+    def test_graphviz_reads_it(self) -> None:
+        """Graphviz draws it."""
+        done = subprocess.run(
+            ["dot", "-Tsvg"], input=odd().to_dot(), capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "<svg" in done.stdout
+
+    def test_networkx(self) -> None:
+        """A graph whose edges lead from what was first to what came of it."""
+        networkx = pytest.importorskip("networkx")
+        graph = walk(store_with(DIAMOND), [4]).to_networkx()
+        assert isinstance(graph, networkx.MultiDiGraph)
+        assert networkx.has_path(graph, ("artifact", 1), ("artifact", 4))
+        assert not networkx.has_path(graph, ("artifact", 4), ("artifact", 1))
+        assert graph.nodes["artifact", 1]["node"].name == "a1"
+        assert odd().to_networkx().nodes["artifact", 2]["node"] is None
+
+    def test_without_networkx(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where networkx is not installed, it is said how it is."""
+        monkeypatch.setitem(sys.modules, "networkx", None)
+        with pytest.raises(CapabilityError, match="pip install networkx"):
+            walk(store_with(DIAMOND), [4]).to_networkx()
 
 
 def test_executions_are_called_what_they_are_called_in_their_run() -> None:

@@ -270,3 +270,15 @@ def test_abandoned_runs_are_flagged_and_canceled(command: Command, store: Store)
     again = command("run", "cancel", "killed")
     assert (again.code, "has ended already" in again.err) == (1, True)
     assert command("run", "cancel", "none").code == 1
+
+
+def test_lineage_in_other_languages(command: Command, store: Store) -> None:
+    """``lineage --format`` writes Mermaid and DOT, ``--to`` only what connects two artifacts."""
+    model = store.artifacts(type="Model")[0].id
+    data = store.artifacts(uri="s3://data")[0].id
+    assert command("lineage", str(model), "--format", "mermaid").out.startswith("flowchart LR\n")
+    assert command("lineage", str(model), "--format", "dot").out.startswith("digraph lineage {\n")
+    assert f"Artifact {data}" in command("lineage", str(model), "--to", str(data)).out
+    assert command("lineage", str(data), "--down", "--to", str(model)).code == 0
+    failed = command("lineage", str(data), "--to", str(model))
+    assert (failed.code, "--down" in failed.err) == (1, True)

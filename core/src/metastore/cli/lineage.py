@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,9 +26,25 @@ __all__ = ["lineage"]
     metavar="N",
     help="How far: from an artifact to a step, or on to an artifact, is one hop.",
 )
+@click.option("--to", type=int, metavar="ID", help="Only how it is connected with this artifact.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["tree", "mermaid", "dot"]),
+    default="tree",
+    show_default=True,
+    help="A tree for the terminal, or the language of Mermaid or of Graphviz.",
+)
 @reading
 def lineage(
-    store: str | None, artifact: int, up: bool, down: bool, max_hops: int | None, as_json: bool
+    store: str | None,
+    artifact: int,
+    up: bool,
+    down: bool,
+    max_hops: int | None,
+    to: int | None,
+    form: str,
+    as_json: bool,
 ) -> None:
     """Show what an artifact was made from; ARTIFACT is its id.
 
@@ -41,6 +58,12 @@ def lineage(
     with opened(store) as found, hinted("'metastore artifact list' lists them"):
         view = found.artifact(artifact)
         walked = view.lineage(upstream=up or not down, downstream=down, max_hops=max_hops)
+    if to is not None:
+        with hinted("with --down the way is searched among what was made from it"):
+            walked = walked.paths_to(to)
+    if form != "tree" and not as_json:
+        sys.stdout.write(walked.to_mermaid() if form == "mermaid" else walked.to_dot())
+        return
     if as_json:
         _json.write_object(_graph(walked))
         return

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple, cast
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
-from metastore.base import BaseMetadataStore
+from metastore.errors import NotFoundError, Offender
 from metastore.model import Artifact, Event, Execution, ExecutionState, NodeKind
-from metastore.query import EventQuery, NodeQuery, check_number
 
-__all__ = ["Lineage", "StepLabel", "walk"]
+__all__ = ["Lineage", "StepLabel"]
 
-_BATCH = 5000
-"""Ids asked for at once: a frontier may be the whole store."""
+_ARTIFACT, _EXECUTION = NodeKind.ARTIFACT, NodeKind.EXECUTION
 
 
 class StepLabel(NamedTuple):
@@ -50,6 +48,76 @@ class Lineage:
             f"<Lineage of {', '.join(f'artifact {id}' for id in self.start)}: "
             f"{len(self.artifacts)} artifacts, {len(self.executions)} executions>"
         )
+
+    def paths_to(self, artifact: int) -> Lineage:
+        """Only what lies on a way between where the walk began and an artifact that it found.
+
+        "How did this model come from that dataset?": ``model.lineage().paths_to(dataset.id)``.
+
+        Raises
+        ------
+        NotFoundError
+            The walk did not come to that artifact.
+        """
+        target = (NodeKind.ARTIFACT, artifact)
+        ways = [
+            _Ways(self.events, upwards=upwards)
+            for upwards, walked in ((True, self.upstream), (False, self.downstream))
+            if walked
+        ]
+        starts = [(NodeKind.ARTIFACT, id) for id in self.start]
+        on_paths: set[tuple[NodeKind, int]] = set()
+        for there, back in ((each, each.turned()) for each in ways):
+            on_paths |= there.reached(starts) & back.reached([target])
+        if target not in on_paths or not any(start in on_paths for start in starts):
+            raise NotFoundError(
+                f"no way that is recorded leads to artifact {artifact}",
+                hint="walk the other way (downstream=True), or further (max_hops=None)",
+                offender=Offender("artifact", id=artifact),
+            )
+        return replace(
+            self,
+            artifacts={id: a for id, a in self.artifacts.items() if (_ARTIFACT, id) in on_paths},
+            executions={id: e for id, e in self.executions.items() if (_EXECUTION, id) in on_paths},
+            events=tuple(
+                event
+                for event in self.events
+                if (_ARTIFACT, event.artifact_id) in on_paths
+                and (_EXECUTION, event.execution_id) in on_paths
+            ),
+        )
+
+    def to_mermaid(self) -> str:
+        """A flowchart in Mermaid's language, which Markdown on many sites draws."""
+        from metastore.lineage._formats import mermaid
+
+        return mermaid(self)
+
+    def to_dot(self) -> str:
+        """A directed graph in Graphviz's language."""
+        from metastore.lineage._formats import dot
+
+        return dot(self)
+
+    def to_networkx(self) -> Any:
+        """A `networkx.MultiDiGraph`; needs networkx, which is not installed with metastore.
+
+        Nodes are ``("artifact", id)`` and ``("execution", id)`` with the attributes kind, id, label
+        and node (the plain record; None where a damaged store lacks it); edges lead from what was
+        first to what came of it, with the attributes type, key and time_ms.
+
+        Raises
+        ------
+        CapabilityError
+            networkx is not installed.
+        """
+        from metastore.lineage._formats import networkx_graph
+
+        return networkx_graph(self)
+
+    def label(self, kind: NodeKind, id: int) -> str:
+        """What a node is called where it is drawn."""
+        return self._artifact(id) if kind is NodeKind.ARTIFACT else self._execution(id)
 
     def tree(self) -> Iterator[str]:
         """Lines of a tree for the terminal: what it came from, then what came from it.
@@ -131,104 +199,25 @@ class _Ways:
             near, far = (target, source) if upwards else (source, target)
             self._from.setdefault(near, {}).setdefault(far, key)
 
+    def turned(self) -> _Ways:
+        """The same ways, walked back."""
+        back = _Ways((), upwards=False)
+        for near, found in self._from.items():
+            for far, key in found.items():
+                back._from.setdefault(far, {})[near] = key
+        return back
+
+    def reached(self, starts: Iterable[tuple[NodeKind, int]]) -> set[tuple[NodeKind, int]]:
+        """All nodes that the ways lead to, the starts included."""
+        seen = set(starts)
+        stack = list(seen)
+        while stack:
+            for far in self._from.get(stack.pop(), ()):
+                if far not in seen:
+                    seen.add(far)
+                    stack.append(far)
+        return seen
+
     def next(self, kind: NodeKind, id: int) -> list[tuple[NodeKind, int, str]]:
         """The neighbours, in the order of events, with the key of the event."""
         return [(*node, key) for node, key in self._from.get((kind, id), {}).items()]
-
-
-def walk(
-    backend: BaseMetadataStore,
-    artifacts: Collection[int],
-    *,
-    upstream: bool = True,
-    downstream: bool = False,
-    max_hops: int | None = None,
-) -> Lineage:
-    """Walk the events, whole frontiers at a time.
-
-    Parameters
-    ----------
-    artifacts:
-        Ids to begin with.
-    upstream, downstream:
-        Towards what they were made from; towards what was made from them; both are two walks, so
-        that a sibling (another output of the same execution's input) is in neither.
-    max_hops:
-        How far: from an artifact to an execution, or on to an artifact, is one hop; 0 is the
-        artifacts alone, None as far as it goes.
-
-    Raises
-    ------
-    InvalidError
-        `max_hops` is no integer, or negative.
-    """
-    if max_hops is not None:
-        check_number(
-            max_hops, "max_hops is an integer from 0", 0, hint="use None to go all the way"
-        )
-    events: dict[tuple[int, int, int], Event] = {}
-    artifact_ids, execution_ids = set(artifacts), set[int]()
-    for wanted, upwards in ((upstream, True), (downstream, False)):
-        if wanted:
-            found = _walk_one_way(backend, set(artifacts), upwards, max_hops)
-            for event in found:
-                events[event.artifact_id, event.execution_id, event.type] = event
-                artifact_ids.add(event.artifact_id)
-                execution_ids.add(event.execution_id)
-    return Lineage(
-        tuple(artifacts),
-        upstream,
-        downstream,
-        cast(
-            "dict[int, Artifact]",
-            {node.id: node for node in _nodes(backend, NodeKind.ARTIFACT, artifact_ids)},
-        ),
-        cast(
-            "dict[int, Execution]",
-            {node.id: node for node in _nodes(backend, NodeKind.EXECUTION, execution_ids)},
-        ),
-        tuple(sorted(events.values(), key=lambda event: (event.id, event))),
-        {},
-    )
-
-
-def _walk_one_way(
-    backend: BaseMetadataStore, frontier: set[int], upwards: bool, max_hops: int | None
-) -> Iterator[Event]:
-    seen = {NodeKind.ARTIFACT: set(frontier), NodeKind.EXECUTION: set[int]()}
-    kind, hops = NodeKind.ARTIFACT, 0
-    while frontier and (max_hops is None or hops < max_hops):
-        at_artifacts = kind is NodeKind.ARTIFACT
-        # Upwards an artifact leads to what wrote it, an execution to what it read.
-        wants_outputs = at_artifacts is upwards
-        reached: set[int] = set()
-        for event in _events(backend, kind, frontier):
-            if event.type.is_output if wants_outputs else event.type.is_input:
-                yield event
-                reached.add(event.execution_id if at_artifacts else event.artifact_id)
-        kind = NodeKind.EXECUTION if at_artifacts else NodeKind.ARTIFACT
-        frontier = reached - seen[kind]
-        seen[kind] |= frontier
-        hops += 1
-
-
-def _events(backend: BaseMetadataStore, kind: NodeKind, ids: set[int]) -> Iterator[Event]:
-    for some in _batches(ids):
-        yield from backend.read_events(
-            EventQuery(artifact_ids=some)
-            if kind is NodeKind.ARTIFACT
-            else EventQuery(execution_ids=some)
-        )
-
-
-def _nodes(
-    backend: BaseMetadataStore, kind: NodeKind, ids: set[int]
-) -> Iterator[Artifact | Execution]:
-    for some in _batches(ids):
-        yield from cast("list[Artifact | Execution]", backend.read_nodes(NodeQuery(kind, ids=some)))
-
-
-def _batches(ids: set[int]) -> Iterator[list[int]]:
-    ordered = sorted(ids)
-    for at in range(0, len(ordered), _BATCH):
-        yield ordered[at : at + _BATCH]

@@ -1,0 +1,114 @@
+"""Walking the events of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import cast
+
+from metastore.base import BaseMetadataStore
+from metastore.lineage._lineage import Lineage
+from metastore.model import Artifact, Event, Execution, NodeKind
+from metastore.query import EventQuery, NodeQuery, check_number
+
+__all__ = ["walk"]
+
+_BATCH = 5000
+"""Ids asked for at once: a frontier may be the whole store."""
+
+
+def walk(
+    backend: BaseMetadataStore,
+    artifacts: Collection[int],
+    *,
+    upstream: bool = True,
+    downstream: bool = False,
+    max_hops: int | None = None,
+) -> Lineage:
+    """Walk the events, whole frontiers at a time.
+
+    Parameters
+    ----------
+    artifacts:
+        Ids to begin with.
+    upstream, downstream:
+        Towards what they were made from; towards what was made from them; both are two walks, so
+        that a sibling (another output of the same execution's input) is in neither.
+    max_hops:
+        How far: from an artifact to an execution, or on to an artifact, is one hop; 0 is the
+        artifacts alone, None as far as it goes.
+
+    Raises
+    ------
+    InvalidError
+        `max_hops` is no integer, or negative.
+    """
+    if max_hops is not None:
+        check_number(
+            max_hops, "max_hops is an integer from 0", 0, hint="use None to go all the way"
+        )
+    events: dict[tuple[int, int, int], Event] = {}
+    artifact_ids, execution_ids = set(artifacts), set[int]()
+    for wanted, upwards in ((upstream, True), (downstream, False)):
+        if wanted:
+            found = _walk_one_way(backend, set(artifacts), upwards, max_hops)
+            for event in found:
+                events[event.artifact_id, event.execution_id, event.type] = event
+                artifact_ids.add(event.artifact_id)
+                execution_ids.add(event.execution_id)
+    return Lineage(
+        tuple(artifacts),
+        upstream,
+        downstream,
+        cast(
+            "dict[int, Artifact]",
+            {node.id: node for node in _nodes(backend, NodeKind.ARTIFACT, artifact_ids)},
+        ),
+        cast(
+            "dict[int, Execution]",
+            {node.id: node for node in _nodes(backend, NodeKind.EXECUTION, execution_ids)},
+        ),
+        tuple(sorted(events.values(), key=lambda event: (event.id, event))),
+        {},
+    )
+
+
+def _walk_one_way(
+    backend: BaseMetadataStore, frontier: set[int], upwards: bool, max_hops: int | None
+) -> Iterator[Event]:
+    seen = {NodeKind.ARTIFACT: set(frontier), NodeKind.EXECUTION: set[int]()}
+    kind, hops = NodeKind.ARTIFACT, 0
+    while frontier and (max_hops is None or hops < max_hops):
+        at_artifacts = kind is NodeKind.ARTIFACT
+        # Upwards an artifact leads to what wrote it, an execution to what it read.
+        wants_outputs = at_artifacts is upwards
+        reached: set[int] = set()
+        for event in _events(backend, kind, frontier):
+            if event.type.is_output if wants_outputs else event.type.is_input:
+                yield event
+                reached.add(event.execution_id if at_artifacts else event.artifact_id)
+        kind = NodeKind.EXECUTION if at_artifacts else NodeKind.ARTIFACT
+        frontier = reached - seen[kind]
+        seen[kind] |= frontier
+        hops += 1
+
+
+def _events(backend: BaseMetadataStore, kind: NodeKind, ids: set[int]) -> Iterator[Event]:
+    for some in _batches(ids):
+        yield from backend.read_events(
+            EventQuery(artifact_ids=some)
+            if kind is NodeKind.ARTIFACT
+            else EventQuery(execution_ids=some)
+        )
+
+
+def _nodes(
+    backend: BaseMetadataStore, kind: NodeKind, ids: set[int]
+) -> Iterator[Artifact | Execution]:
+    for some in _batches(ids):
+        yield from cast("list[Artifact | Execution]", backend.read_nodes(NodeQuery(kind, ids=some)))
+
+
+def _batches(ids: set[int]) -> Iterator[list[int]]:
+    ordered = sorted(ids)
+    for at in range(0, len(ordered), _BATCH):
+        yield ordered[at : at + _BATCH]

@@ -1,0 +1,123 @@
+"""Lineage is what ml-metadata's get_lineage_subgraph says: on graphs of every sort, hop by hop."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+pytest.importorskip("ml_metadata", reason="without ml-metadata there is nothing to compare with")
+
+from ml_metadata.proto import metadata_store_pb2
+
+from metastore import Batch, EventType
+from metastore.lineage import walk
+
+from . import mlmd
+from .helpers import ARTIFACT, EXECUTION, open_file
+
+pb: Any = metadata_store_pb2
+IN, OUT = EventType.INPUT, EventType.OUTPUT
+Events = list[tuple[int, int, EventType]]
+
+
+def chain(length: int = 6) -> Events:
+    """Artifact n is made from artifact n - 1 by execution n."""
+    return [each for n in range(1, length) for each in ((n - 1, n, IN), (n, n, OUT))]
+
+
+def diamonds(count: int = 3) -> Events:
+    """Two ways each time, which meet again."""
+    events: Events = []
+    for n in range(count):
+        first, left, right, last = (3 * n + k for k in range(4))
+        for execution, reads, writes in (
+            (3 * n, first, left),
+            (3 * n + 1, first, right),
+        ):
+            events += [(reads, execution, IN), (writes, execution, OUT)]
+        events += [(left, 3 * n + 2, IN), (right, 3 * n + 2, IN), (last, 3 * n + 2, OUT)]
+    return events
+
+
+def fan(width: int = 12) -> Events:
+    """One artifact read by many, whose outputs are joined."""
+    events: Events = []
+    for n in range(width):
+        events += [(0, n, IN), (n + 1, n, OUT), (n + 1, width, IN)]
+    return [*events, (width + 1, width, OUT)]
+
+
+def cycles() -> Events:
+    """What was made is read by what made it, and by what made its inputs."""
+    return [*chain(4), (3, 1, IN), (2, 2, IN), (0, 3, OUT)]
+
+
+def tangle(seed: int) -> Events:
+    """Any events at all, of every type."""
+    chance = Random(seed)
+    types = [each for each in EventType if each]
+    return sorted(
+        {(chance.randrange(9), chance.randrange(7), chance.choice(types)) for _ in range(30)}
+    )
+
+
+GRAPHS: dict[str, Callable[[], Events]] = {
+    "chain": chain,
+    "diamonds": diamonds,
+    "fan": fan,
+    "cycles": cycles,
+    **{f"tangle {seed}": partial(tangle, seed) for seed in range(6)},
+}
+
+
+@pytest.mark.parametrize("graph", GRAPHS.values(), ids=GRAPHS.keys())
+def test_lineage_is_what_ml_metadata_says(graph: Callable[[], Events], tmp_path: Path) -> None:
+    """From each artifact, up and down, for each number of hops: the same nodes and events."""
+    path = tmp_path / "store.db"
+    events = graph()
+    batch = Batch()
+    batch.type(ARTIFACT, "T")
+    batch.type(EXECUTION, "T")
+    artifacts = [batch.artifact("T") for _ in range(1 + max(a for a, _, _ in events))]
+    executions = [batch.execution("T") for _ in range(1 + max(e for _, e, _ in events))]
+    for artifact, execution, type in events:
+        batch.event(artifacts[artifact], executions[execution], type)
+    with_us = open_file(path)
+    with_us.write(batch)
+    with_us.close()
+
+    theirs = mlmd.connect(path)
+    options = pb.LineageSubgraphQueryOptions
+    ways = {True: options.UPSTREAM, False: options.DOWNSTREAM}
+    asked = {}
+    cases = list(itertools.product(range(1, len(artifacts) + 1), ways, (0, 1, 2, 3, 5, 100)))
+    for start, up, hops in cases:
+        found = theirs.get_lineage_subgraph(
+            options(
+                starting_artifacts=options.StartingNodes(filter_query=f"id = {start}"),
+                max_num_hops=hops,
+                direction=ways[up],
+            )
+        )
+        asked[start, up, hops] = (
+            {node.id for node in found.artifacts},
+            {node.id for node in found.executions},
+            {(e.artifact_id, e.execution_id, e.type) for e in found.events},
+        )
+    del theirs
+
+    with_us = open_file(path, "r")
+    for start, up, hops in cases:
+        ours = walk(with_us, [start], upstream=up, downstream=not up, max_hops=hops)
+        assert asked[start, up, hops] == (
+            set(ours.artifacts),
+            set(ours.executions),
+            {(e.artifact_id, e.execution_id, int(e.type)) for e in ours.events},
+        ), (start, up, hops)
+    with_us.close()
