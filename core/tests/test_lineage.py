@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -262,6 +263,25 @@ class TestFormats:
         )
         assert (done.returncode, done.stderr) == (0, "")
         assert "<svg" in done.stdout
+
+    def test_html(self) -> None:
+        """A page with a box for every node; notebooks show the same picture."""
+        found = odd()
+        whole, picture = found.to_html(), found._repr_html_()
+        assert picture in whole
+        boxes = ElementTree.fromstring(picture).findall("{*}g")
+        titles = [box.findtext("{*}title") or "" for box in boxes]
+        assert titles[0].startswith('A 1 a "quoted" <b>bold</b> [x]')
+        assert titles[1:] == ["artifact 2 missing", "E execution 1 FAILED"]
+        assert [box.get("class") for box in boxes] == ["round start", "missing round", "bad"]
+
+    @pytest.mark.parametrize(("inputs", "drawn"), [(298, True), (299, False)])
+    def test_too_much_for_a_picture(self, inputs: int, drawn: bool) -> None:
+        """Of more than 300 nodes it is said how many there are."""
+        store = store_with([(1, 1, OUT), *((n, 1, IN) for n in range(2, inputs + 2))])
+        picture = walk(store, [1])._repr_html_()
+        assert ("<svg" in picture) is drawn
+        assert ("301 artifacts and executions, too many" in picture) is not drawn
 
     def test_networkx(self) -> None:
         """A graph whose edges lead from what was first to what came of it."""

@@ -273,11 +273,13 @@ def test_abandoned_runs_are_flagged_and_canceled(command: Command, store: Store)
 
 
 def test_lineage_in_other_languages(command: Command, store: Store) -> None:
-    """``lineage --format`` writes Mermaid and DOT, ``--to`` only what connects two artifacts."""
+    """``lineage --format`` writes Mermaid, DOT or a page; ``--to`` draws what lies between."""
     model = store.artifacts(type="Model")[0].id
     data = store.artifacts(uri="s3://data")[0].id
     assert command("lineage", str(model), "--format", "mermaid").out.startswith("flowchart LR\n")
     assert command("lineage", str(model), "--format", "dot").out.startswith("digraph lineage {\n")
+    whole = command("lineage", str(model), "--format", "html").out
+    assert (whole.startswith("<!doctype html>\n"), f"Model {model}" in whole) == (True, True)
     assert f"Artifact {data}" in command("lineage", str(model), "--to", str(data)).out
     assert command("lineage", str(data), "--down", "--to", str(model)).code == 0
     failed = command("lineage", str(data), "--to", str(model))

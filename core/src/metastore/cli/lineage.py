@@ -30,10 +30,10 @@ __all__ = ["lineage"]
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["tree", "mermaid", "dot"]),
+    type=click.Choice(["tree", "mermaid", "dot", "html"]),
     default="tree",
     show_default=True,
-    help="A tree for the terminal, or the language of Mermaid or of Graphviz.",
+    help="A tree for the terminal, a page for a browser, Mermaid's language or Graphviz's.",
 )
 @reading
 def lineage(
@@ -62,7 +62,8 @@ def lineage(
         with hinted("with --down the way is searched among what was made from it"):
             walked = walked.paths_to(to)
     if form != "tree" and not as_json:
-        sys.stdout.write(walked.to_mermaid() if form == "mermaid" else walked.to_dot())
+        write = {"mermaid": walked.to_mermaid, "dot": walked.to_dot, "html": walked.to_html}
+        sys.stdout.write(write[form]())
         return
     if as_json:
         _json.write_object(_graph(walked))

@@ -6,13 +6,17 @@ import importlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from metastore.drawing import Box, Line, page, svg
 from metastore.errors import CapabilityError
 from metastore.model import Event, ExecutionState, NodeKind
 
 if TYPE_CHECKING:
     from metastore.lineage._lineage import Lineage
 
-__all__ = ["dot", "mermaid", "networkx_graph"]
+__all__ = ["dot", "html", "mermaid", "networkx_graph", "picture"]
+
+MOST_DRAWN = 300
+"""Nodes of a picture that is still one."""
 
 Node = tuple[NodeKind, int]
 
@@ -108,6 +112,55 @@ def _dot_text(text: str) -> str:
 def _one_line(text: str) -> str:
     """Without control characters and marks that turn the direction of writing around."""
     return "".join(each if each.isprintable() else " " for each in text)
+
+
+def picture(lineage: Lineage) -> str:
+    """The graph as SVG; of too many nodes a sentence."""
+    nodes = _nodes(lineage)
+    said = f"Lineage of {', '.join(f'artifact {id}' for id in lineage.start)}"
+    if len(nodes) > MOST_DRAWN:
+        return (
+            f"<p>{said}: {len(nodes)} artifacts and executions, too many for a picture; "
+            "narrow it with max_hops or paths_to, or write it with to_dot</p>"
+        )
+    number = {node: at for at, node in enumerate(nodes)}
+    boxes = [_box(lineage, node) for node in nodes]
+    lines = [
+        Line(number[source], number[target], keys) for source, target, _, keys in _edges(lineage)
+    ]
+    return svg(boxes, lines, title=said)
+
+
+def html(lineage: Lineage) -> str:
+    """The picture in a page of its own."""
+    return page(
+        f"Lineage of {', '.join(f'artifact {id}' for id in lineage.start)}", picture(lineage)
+    )
+
+
+_LOOKS = {
+    ExecutionState.FAILED: "bad",
+    ExecutionState.COMPLETE: "good",
+    ExecutionState.CACHED: "good",
+    ExecutionState.RUNNING: "busy",
+    ExecutionState.NEW: "busy",
+}
+
+
+def _box(lineage: Lineage, node: Node) -> Box:
+    kind, id = node
+    if _is_missing(lineage, node):
+        look = "missing round" if kind is NodeKind.ARTIFACT else "missing"
+        return Box(f"{kind.label} {id}", "missing", look)
+    if kind is NodeKind.ARTIFACT:
+        artifact = lineage.artifacts[id]
+        look = "round start" if id in lineage.start else "round"
+        return Box(f"{artifact.type or 'artifact'} {id}", artifact.name or artifact.uri, look)
+    execution, step = lineage.executions[id], lineage.steps.get(id)
+    state = step.state if step else execution.state
+    called = step.name if step else execution.name or execution.type.rpartition(".")[2]
+    text = f"execution {id}" + (f" {state}" if state else "")
+    return Box(called, text, "" if state is None else _LOOKS.get(state, ""))
 
 
 def networkx_graph(lineage: Lineage) -> Any:

@@ -99,6 +99,18 @@ class Lineage:
 
         return dot(self)
 
+    def to_html(self) -> str:
+        """A page that a browser opens, with the graph as a picture; it needs nothing else."""
+        from metastore.lineage._formats import html
+
+        return html(self)
+
+    def _repr_html_(self) -> str:
+        """The picture, for notebooks; of more than 300 nodes, how many there are."""
+        from metastore.lineage._formats import picture
+
+        return picture(self)
+
     def to_networkx(self) -> Any:
         """A `networkx.MultiDiGraph`; needs networkx, which is not installed with metastore.
 

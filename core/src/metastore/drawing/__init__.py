@@ -1,0 +1,6 @@
+"""Graphs as pictures: a layered layout, and SVG.  Knows nothing of stores."""
+
+from metastore.drawing._layout import Layout, layered
+from metastore.drawing._svg import Box, Line, page, svg
+
+__all__ = ["Box", "Layout", "Line", "layered", "page", "svg"]

@@ -1,0 +1,162 @@
+"""A layout as SVG: no script, no font and no file of anybody else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import NamedTuple
+
+from metastore.drawing._layout import layered
+
+__all__ = ["Box", "Line", "page", "svg"]
+
+_LETTER = 6.6
+"""Pixels, about, of a letter of the font below; a box is never wider than its longest text."""
+_HEIGHT, _GAP_ACROSS, _GAP_ALONG, _MARGIN = 38, 18, 92, 12
+_LONGEST = 30
+
+_STYLE = """
+.ms-graph { font: 11px ui-monospace, Menlo, Consolas, monospace; max-width: none; }
+.ms-graph .box { fill: #fff; stroke: #57606a; }
+.ms-graph .round .box { fill: #eef4ff; stroke: #3b6fb6; }
+.ms-graph .bad .box { stroke: #c62828; stroke-width: 2; }
+.ms-graph .good .box { stroke: #2e7d32; }
+.ms-graph .busy .box { stroke: #b26a00; }
+.ms-graph .missing .box { stroke-dasharray: 5 4; }
+.ms-graph .start .box { stroke-width: 2.5; }
+.ms-graph text { fill: #1f2328; }
+.ms-graph .small, .ms-graph .key { fill: #57606a; font-size: 10px; }
+.ms-graph path { fill: none; stroke: #8c959f; }
+.ms-graph marker path { fill: #8c959f; stroke: none; }
+@media (prefers-color-scheme: dark) {
+.ms-graph .box { fill: #1c2128; stroke: #adbac7; }
+.ms-graph .round .box { fill: #1b2a41; stroke: #6ca4f8; }
+.ms-graph .bad .box { stroke: #ff7b72; }
+.ms-graph .good .box { stroke: #57ab5a; }
+.ms-graph .busy .box { stroke: #daaa3f; }
+.ms-graph text { fill: #e6edf3; }
+.ms-graph .small, .ms-graph .key { fill: #adbac7; }
+}
+"""
+_DARK_PAGE = "@media (prefers-color-scheme: dark) { body { background: #0d1117; color: #e6edf3; } }"
+
+
+class Box(NamedTuple):
+    """A node: two lines of text, and how it looks."""
+
+    title: str
+    text: str
+    look: str = ""
+    """Words of ``round``, ``bad``, ``good``, ``busy``, ``missing``, ``start``."""
+
+
+class Line(NamedTuple):
+    """An edge between two boxes, by their numbers."""
+
+    source: int
+    target: int
+    text: str = ""
+
+
+def svg(boxes: Sequence[Box], lines: Sequence[Line], *, title: str) -> str:
+    """The graph, from left to right, as an ``<svg>`` element.
+
+    Whatever stands in the texts stays text.  What is cut in a box is whole in its tooltip.
+    """
+    layout = layered(len(boxes), [(line.source, line.target) for line in lines])
+    widths = [_width(box) for box in boxes]
+    columns = [0.0] * layout.layers
+    for width, layer in zip(widths, layout.layer, strict=True):
+        columns[layer] = max(columns[layer], width)
+    lefts = [_MARGIN + sum(columns[:at]) + at * _GAP_ALONG for at in range(layout.layers)]
+    tops = [_MARGIN + place * (_HEIGHT + _GAP_ACROSS) for place in layout.place]
+    bends = [place for route in layout.routes for _, place in route]
+    lowest = max([*layout.place, *bends], default=0.0)
+    width = (lefts[-1] + columns[-1] if lefts else 0.0) + _MARGIN
+    height = lowest * (_HEIGHT + _GAP_ACROSS) + _HEIGHT + 2 * _MARGIN
+
+    def middle(place: float) -> float:
+        return _MARGIN + place * (_HEIGHT + _GAP_ACROSS) + _HEIGHT / 2
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="ms-graph" role="img" '
+        f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}">',
+        f"<title>{_text(title)}</title>",
+        f"<style>{_STYLE}</style>",
+        '<defs><marker id="ms-arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" '
+        'markerHeight="7" orient="auto"><path d="M0 0 8 4 0 8z"/></marker></defs>',
+    ]
+    for line, route in zip(lines, layout.routes, strict=True):
+        points: list[tuple[float, float, float]] = []
+        for number, (layer, place) in enumerate(route):
+            ends = {0: line.source, len(route) - 1: line.target}
+            wide = widths[ends[number]] if number in ends else columns[layer]
+            points.append((lefts[layer], lefts[layer] + wide, middle(place)))
+        parts += _line(points, line.text)
+    for box, layer, top, wide in zip(boxes, layout.layer, tops, widths, strict=True):
+        parts.append(_box(box, lefts[layer], top, wide))
+    return "".join([*parts, "</svg>"])
+
+
+def _width(box: Box) -> float:
+    return max(len(_cut(box.title)), len(_cut(box.text)), 6) * _LETTER + 20
+
+
+def _line(points: Sequence[tuple[float, float, float]], text: str) -> list[str]:
+    """A curve through left side, right side and height of each point."""
+    backwards = points[0][0] > points[-1][0]
+    (left, right, y), *others = points
+    x = left if backwards else right
+    path = [f"M{x:.1f} {y:.1f}"]
+    label_at = None
+    for left, right, next_y in others:
+        next_x = right if backwards else left
+        half = (x + next_x) / 2
+        path.append(f"C{half:.1f} {y:.1f} {half:.1f} {next_y:.1f} {next_x:.1f} {next_y:.1f}")
+        label_at = label_at or (half, (y + next_y) / 2)
+        # Through the column of a bend, which is as wide as its widest box.
+        x, y = (left if backwards else right), next_y
+        if (left, right, next_y) != others[-1]:
+            path.append(f"L{x:.1f} {y:.1f}")
+    parts = [f'<path d="{"".join(path)}" marker-end="url(#ms-arrow)"/>']
+    if text and label_at:
+        parts.append(
+            f'<text class="key" text-anchor="middle" x="{label_at[0]:.1f}" '
+            f'y="{label_at[1] - 4:.1f}">{_text(_cut(text, 12))}</text>'
+        )
+    return parts
+
+
+def _box(box: Box, left: float, top: float, wide: float) -> str:
+    corner = 16 if "round" in box.look else 4
+    return (
+        f'<g class="{escape(box.look)}"><title>{_text(f"{box.title} {box.text}".strip())}</title>'
+        f'<rect class="box" x="{left:.1f}" y="{top:.1f}" width="{wide:.1f}" height="{_HEIGHT}" '
+        f'rx="{corner}"/>'
+        f'<text x="{left + 10:.1f}" y="{top + 16:.1f}">{_text(_cut(box.title))}</text>'
+        f'<text class="small" x="{left + 10:.1f}" y="{top + 30:.1f}">{_text(_cut(box.text))}</text>'
+        "</g>"
+    )
+
+
+def _cut(text: str, longest: int = _LONGEST) -> str:
+    """The beginning and the end: names often differ at their ends."""
+    if len(text) <= longest:
+        return text
+    return f"{text[: longest // 2]}…{text[-(longest - longest // 2 - 1) :]}"
+
+
+def _text(text: str) -> str:
+    # XML knows no control characters, not even escaped.
+    return escape("".join(each if each.isprintable() else " " for each in text))
+
+
+def page(title: str, body: str) -> str:
+    """A whole HTML page around some markup; it asks for nothing from anywhere."""
+    return (
+        "<!doctype html>\n"
+        f'<html lang="en"><head><meta charset="utf-8"><title>{_text(title)}</title>'
+        '<meta name="viewport" content="width=device-width">'
+        f"<style>body {{ margin: 1rem; font: 14px system-ui, sans-serif; }} {_DARK_PAGE}</style>"
+        f"</head><body><h1>{_text(title)}</h1>{body}</body></html>\n"
+    )

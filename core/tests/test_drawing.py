@@ -1,0 +1,130 @@
+"""Graphs as pictures: where nodes stand, and what a browser is given."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import pairwise
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metastore.drawing import Box, Line, layered, page, svg
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> tuple[int, list[tuple[int, int]]]:
+    """Any graph: with cycles, loops, repeated edges, parts that do not hang together."""
+    count = draw(st.integers(1, 12))
+    node = st.integers(0, count - 1)
+    return count, draw(st.lists(st.tuples(node, node), max_size=30))
+
+
+@given(graphs())
+def test_nodes_of_a_layer_do_not_touch(graph: tuple[int, list[tuple[int, int]]]) -> None:
+    """In one layer, nodes and bends stand at least 1 apart, and none left of 0."""
+    count, edges = graph
+    layout = layered(count, edges)
+    places: defaultdict[int, set[float]] = defaultdict(set)
+    for layer, place in zip(layout.layer, layout.place, strict=True):
+        assert place not in places[layer]
+        places[layer].add(place)
+    for route in layout.routes:
+        for layer, place in route[1:-1]:
+            assert place not in places[layer]
+            places[layer].add(place)
+    for found in places.values():
+        assert min(found) > -1e-6
+        assert all(after - before > 1 - 1e-6 for before, after in pairwise(sorted(found)))
+
+
+@given(graphs())
+def test_routes_lead_from_source_to_target(graph: tuple[int, list[tuple[int, int]]]) -> None:
+    """Each edge begins at its source, ends at its target, and passes every layer between."""
+    count, edges = graph
+    layout = layered(count, edges)
+    for (source, target), route in zip(edges, layout.routes, strict=True):
+        assert route[0] == (layout.layer[source], layout.place[source])
+        assert route[-1] == (layout.layer[target], layout.place[target])
+        if source != target:
+            assert {abs(b[0] - a[0]) for a, b in pairwise(route)} == {1}
+
+
+@given(graphs())
+def test_edges_lead_onwards(graph: tuple[int, list[tuple[int, int]]]) -> None:
+    """Without a cycle every edge leads to a later layer, and first nodes stand in layer 0."""
+    count, edges = graph
+    forward = [(min(edge), max(edge)) for edge in edges if edge[0] != edge[1]]
+    layout = layered(count, forward)
+    assert all(layout.layer[source] < layout.layer[target] for source, target in forward)
+    targets = {target for _, target in forward}
+    assert all(layout.layer[node] == 0 for node in range(count) if node not in targets)
+
+
+def test_a_cycle_has_one_edge_that_leads_back() -> None:
+    """Of a cycle, all edges but one lead onwards."""
+    edges = [(0, 1), (1, 2), (2, 3), (3, 1)]
+    assert list(layered(4, edges).layer) == [0, 1, 2, 3]
+
+
+def test_ladders_do_not_cross() -> None:
+    """Two chains whose nodes are numbered crosswise are drawn beside each other."""
+    layout = layered(6, [(0, 3), (1, 2), (2, 5), (3, 4)])
+    assert [layout.place[node] for node in (0, 3, 4)] == [layout.place[0]] * 3
+    assert [layout.place[node] for node in (1, 2, 5)] == [layout.place[1]] * 3
+
+
+def test_a_parent_stands_amid_its_children() -> None:
+    """A node stands at the mean of what it leads to."""
+    layout = layered(4, [(0, 1), (0, 2), (0, 3)])
+    assert layout.place[0] == sum(layout.place[1:]) / 3
+
+
+def test_nothing_to_draw() -> None:
+    """Without nodes there is an empty picture."""
+    assert layered(0, []).layers == 0
+    assert ElementTree.fromstring(svg([], [], title="nothing")).find(f"{SVG}g") is None
+
+
+@given(st.text(), st.text())
+def test_texts_stay_texts(text: str, title: str) -> None:
+    """Whatever is in a text, the picture is well-formed, and has no element because of it."""
+    picture = ElementTree.fromstring(
+        svg([Box(text, text), Box("b", "c")], [Line(0, 1, text)], title=title)
+    )
+    allowed = {"svg", "title", "style", "defs", "marker", "path", "g", "rect", "text"}
+    assert {element.tag.removeprefix(SVG) for element in picture.iter()} <= allowed
+    assert len(picture.findall(f"{SVG}g")) == 2
+
+
+@pytest.mark.parametrize("text", ["<script>alert(1)</script>", '" onload="x', "\x00\ud800\ufffe&"])
+def test_hostile_texts(text: str) -> None:
+    """No script, no attribute, no character that XML does not have comes from a text."""
+    drawn = svg([Box(text, text)], [], title=text)
+    ElementTree.fromstring(drawn)
+    for each in (drawn, page(text, drawn)):
+        each.encode()
+        assert "<script" not in each
+        assert 'onload="' not in each
+
+
+def test_a_page_asks_for_nothing() -> None:
+    """No script, and no address but the name of SVG."""
+    whole = page("A title", svg([Box("a", "b")], [], title="c"))
+    assert "<script" not in whole
+    assert whole.count("http") == whole.count("http://www.w3.org/2000/svg") == 1
+    assert "url(" not in whole.replace("url(#ms-arrow)", "")
+
+
+def test_what_is_cut_is_whole_in_the_tooltip() -> None:
+    """A long text shows its beginning and its end; the tooltip has all of it."""
+    text = "begin" + "x" * 100 + "end"
+    group = ElementTree.fromstring(svg([Box("a", text)], [], title="t")).find(f"{SVG}g")
+    assert group is not None
+    shown = group.findall(f"{SVG}text")[1].text or ""
+    assert len(shown) == 30
+    assert (shown[:5], shown[-3:]) == ("begin", "end")
+    assert group.findtext(f"{SVG}title") == f"a {text}"
