@@ -24,6 +24,7 @@ __all__ = [
     "GOLDEN",
     "GOLDEN_KUBEFLOW",
     "GOLDEN_TFX_ORCHESTRATED",
+    "GOLDEN_ZENML",
     "GoldenRun",
     "GoldenStep",
     "Ports",
@@ -425,3 +426,29 @@ run's state is that of its tasks, of which those that were not triggered say not
 stayed RUNNING is FAILED where all below it has ended and something of it failed, and COMPLETE where
 all that it was to have is there and has ended.
 """
+
+GOLDEN_ZENML: tuple[GoldenRun, ...] = (
+    GoldenRun(
+        "mnist_pipeline-12_Aug_22-10_00_00_000001",
+        "mnist_pipeline",
+        "COMPLETE",
+        (
+            GoldenStep("importer", "COMPLETE", 1, {}, {"X_train": (1,), "X_test": (2,)}),
+            GoldenStep("trainer", "COMPLETE", 2, {"X_train": (1,)}, {"output": (3,)}),
+            GoldenStep(
+                "evaluator", "COMPLETE", 3, {"X_test": (2,), "model": (3,)}, {"output": (4,)}
+            ),
+        ),
+    ),
+    GoldenRun(
+        "mnist_pipeline-13_Aug_22-10_00_00_000002",
+        "mnist_pipeline",
+        "FAILED",
+        (
+            GoldenStep("importer", "CACHED", 4, {}, {"X_train": (1,), "X_test": (2,)}),
+            GoldenStep("trainer", "FAILED", 5, {"X_train": (1,)}, {}),
+            GoldenStep("evaluator", "COMPLETE", 6, {}, {"output": (5,)}),
+        ),
+    ),
+)
+"""The runs of a store that ``mlmd.write_zenml`` made."""

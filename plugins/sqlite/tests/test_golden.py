@@ -12,23 +12,32 @@ pytest.importorskip(
     "ml_metadata", reason="without ml-metadata the stores that are read here cannot be made"
 )
 
-from metastore import Store
+from metastore import Batch, NodeKind, Store
 from metastore.views import Ports, Run
 
 from . import mlmd
-from .golden import GOLDEN, GOLDEN_KUBEFLOW, GOLDEN_TFX_ORCHESTRATED, GoldenRun
+from .golden import (
+    GOLDEN,
+    GOLDEN_KUBEFLOW,
+    GOLDEN_TFX_ORCHESTRATED,
+    GOLDEN_ZENML,
+    GoldenRun,
+)
 from .helpers import connect, fingerprint, real_stores
 
 _ORCHESTRATED = "tfx-orchestrated"
 _KUBEFLOW = "kubeflow"
+_ZENML = "zenml"
 _GENERATED = {
     _ORCHESTRATED: mlmd.write_tfx_orchestrated,
     _KUBEFLOW: mlmd.write_kubeflow,
+    _ZENML: mlmd.write_zenml,
 }
 _TABLES: Mapping[str, tuple[GoldenRun, ...]] = {
     **GOLDEN,
     _ORCHESTRATED: GOLDEN_TFX_ORCHESTRATED,
     _KUBEFLOW: GOLDEN_KUBEFLOW,
+    _ZENML: GOLDEN_ZENML,
 }
 _CONVENTIONS = {
     "active-learning.sqlite": "cmf",
@@ -38,6 +47,7 @@ _CONVENTIONS = {
     "tfx-chicago-taxi.sqlite": "tfx-component-run",
     _ORCHESTRATED: "tfx",
     _KUBEFLOW: "kubeflow",
+    _ZENML: "zenml",
 }
 
 
@@ -174,6 +184,50 @@ def test_what_kubeflow_tells(tmp_path: Path) -> None:
         assert "not triggered" in (run.steps["deploy"].reason or "")
         assert "not updated" in (run.steps["condition-1"].reason or "")
         assert store.runs()[1].end_time is None
+
+
+def test_what_zenml_tells(tmp_path: Path) -> None:
+    """Parameters are what they were before ZenML made them JSON; its own properties are none."""
+    path = tmp_path / "zenml.sqlite"
+    mlmd.write_zenml(path)
+    with connect(path, "r") as store:
+        complete, failed = store.pipeline("mnist_pipeline").runs
+        assert complete.steps["trainer"].parameters == {"gamma": 0.001, "kernel": "rbf"}
+        assert failed.steps["trainer"].parameters == {"layers": "[8, 8]", "decay": "null"}
+        assert failed.steps["evaluator"].parameters == {}
+
+
+def test_conventions_beside_one_another(tmp_path: Path) -> None:
+    """In a store that several programs wrote to, each run is read by the convention it follows,
+    and what belongs to none is still an execution.
+    """
+    path = tmp_path / "mixed.sqlite"
+    mlmd.write_tfx_orchestrated(path)
+    mlmd.write_zenml(path)
+    mlmd.write_kubeflow(path)
+    with connect(path, "rw") as store:
+        with store.run("ours") as run, run.step("train"):
+            pass
+        batch = Batch()
+        batch.type(NodeKind.EXECUTION, "elsewhere")
+        alone = batch.execution("elsewhere")
+        id = store.backend.write(batch)[alone].id
+        expected = [run.name for table in _MIXED for run in table]
+        assert [each.name for each in store.runs()] == [*expected, run.name]
+        conventions = {each.name: each.convention for each in store.runs()}
+        assert list(dict.fromkeys(conventions[name] for name in expected)) == [
+            "tfx",
+            "zenml",
+            "kubeflow",
+        ]
+        assert conventions[run.name] == "metastore"
+        steps = [len(each.steps) for table in _MIXED for each in table]
+        assert [len(store.find_run(name).steps) for name in expected] == steps
+        assert store.execution(id).type == "elsewhere"
+        assert len(store.executions()) > sum(steps) + 1
+
+
+_MIXED = (GOLDEN_TFX_ORCHESTRATED, GOLDEN_ZENML, GOLDEN_KUBEFLOW)
 
 
 def test_a_cycle_of_dags_is_read(tmp_path: Path) -> None:

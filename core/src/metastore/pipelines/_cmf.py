@@ -47,7 +47,7 @@ class CMF(Convention):
         """A run has the name of its pipeline."""
         steps = self._steps(backend, contexts)
         return [
-            run_of_steps(self, each, each.name or "", each.name, steps[each.id])
+            run_of_steps(self.NAME, each, each.name or "", each.name, steps[each.id])
             for each in contexts
         ]
 

@@ -81,7 +81,7 @@ def contexts_of_executions(
 
 
 def run_of_steps(
-    convention: Convention,
+    convention: str,
     context: Context,
     name: str,
     pipeline: str | None,
@@ -94,7 +94,7 @@ def run_of_steps(
     return RunRecord(
         name,
         context,
-        convention.NAME,
+        convention,
         pipeline,
         state,
         error=next((step.error for step in steps if step.error), None),

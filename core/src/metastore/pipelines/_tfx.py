@@ -3,7 +3,8 @@
 Up to 0.2x, and in notebooks until today: contexts `pipeline`, `run` and `component_run`
 (tfx/orchestration/metadata.py, tfx/orchestration/experimental/interactive).  From 1.0 on, where a
 pipeline is orchestrated: contexts `pipeline`, `pipeline_run` and `node`
-(tfx/orchestration/portable/mlmd/context_lib.py).  ZenML up to 0.13 writes the latter.
+(tfx/orchestration/portable/mlmd/context_lib.py).  ZenML up to 0.13 writes the latter; its steps
+are told by their properties, one by one, since both may have written to a store.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Mapping, Sequence
 
 from metastore.base import BaseMetadataStore
 from metastore.model import Context, Execution, ExecutionState, LinkKind, NodeKind, Value
+from metastore.pipelines import _zenml
 from metastore.pipelines._convention import (
     Convention,
     contexts_of_executions,
@@ -86,7 +88,7 @@ class TFXComponentRuns(_TFX):
         steps = self._steps(backend, [each.id for each in contexts])
         return [
             run_of_steps(
-                self,
+                self.NAME,
                 each,
                 each.name or "",
                 _word(each.properties, "pipeline_name"),
@@ -123,7 +125,7 @@ class TFXNodes(_TFX):
                 )
         return [
             run_of_steps(
-                self,
+                self._name(steps[each.id]),
                 each,
                 each.name or "",
                 # Two pipelines that were started with one run id share the context.
@@ -132,6 +134,9 @@ class TFXNodes(_TFX):
             )
             for each in contexts
         ]
+
+    def _name(self, steps: Sequence[StepRecord]) -> str:
+        return _zenml.NAME if any(_zenml.is_step(each.execution) for each in steps) else self.NAME
 
     def _parents(self, backend: BaseMetadataStore, ids: list[int]) -> dict[int, set[str]]:
         links = backend.read_links(LinkQuery(LinkKind.PARENT, context_ids=ids))
@@ -163,7 +168,8 @@ class TFXNodes(_TFX):
                     (each for each in prefixes if node.startswith(each)), key=len, default=""
                 )
                 names[id] = node[len(prefix) :]
-        return names
+        called = ((each.id, _zenml.name_of(each)) for each in executions)
+        return names | {id: name for id, name in called if name}
 
 
 _WORDS = {
@@ -198,6 +204,8 @@ def _step(execution: Execution, name: str | None) -> StepRecord:
         for key, value in values.items()
         if key not in _BOOKKEEPING and not key.startswith("__")
     }
+    if _zenml.is_step(execution):
+        parameters = _zenml.parameters_of(parameters)
     started = execution.create_time_ms or None
     return StepRecord(
         name or execution.name or execution.type.rpartition(".")[2],

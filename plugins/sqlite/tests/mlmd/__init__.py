@@ -9,6 +9,7 @@ from ._kfp import write_kubeflow
 from ._opening import connect, upgraded_copy
 from ._snapshot import snapshot
 from ._tfx import write_tfx_orchestrated
+from ._zenml import write_zenml
 
 __all__ = [
     "BULK",
@@ -18,4 +19,5 @@ __all__ = [
     "write_everything",
     "write_kubeflow",
     "write_tfx_orchestrated",
+    "write_zenml",
 ]
