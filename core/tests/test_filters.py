@@ -41,7 +41,7 @@ WRONG: list[tuple[str, str, tuple[str, ...]]] = [
     ("id = 1 -- comment", "comment", ("no field 'comment'",)),
     ("events_0.foo = 1", "events_0.foo", ("no field 'foo'", "execution_id")),
     ("artifacts_0.id = 1", "artifacts_0.id", ("no neighbours 'artifacts_0'", "contexts_x")),
-    ("contexts_0 = 1", "contexts_0", ("no field",)),
+    ("contexts_0 = 1", "contexts_0", ("a neighbour", "contexts_0.id")),
     ("name = 'it''s'", "'s'", (r"'it\'s'",)),
     ("id = 99999999999999999999", "99999999999999999999", ("64 bits",)),
     ("id = 9223372036854775808", "9223372036854775808", ("64 bits",)),
@@ -61,6 +61,8 @@ WRONG: list[tuple[str, str, tuple[str, ...]]] = [
     ("name = '\\ud800'", "\\ud800", ("no character",)),
     ("properties = 1", "properties", ("wants the key",)),
     ("properties.a.b.c = 1", "properties.a.b.c", ("too long",)),
+    (f"id IN ({', '.join(['1.5'] * 1001)})", "1.5", ("more than 1000 conditions",)),
+    ("-" * 26 + "id = 1", "-" * 25 + "id", ("more than 25 levels",)),
     ("properties.a.int = 1", "properties.a.int", ("no 'int'", "int_value")),
 ]
 
@@ -124,6 +126,7 @@ def test_a_place_in_a_long_text_is_shown_alone() -> None:
         ("properties.and.int_value = 1", "properties.`and`.int_value = 1"),
         ("properties . a . int_value = 1", "properties.a.int_value = 1"),
         ("id = .5e1", "id = 5.0"),
+        ("id BETWEEN .1 AND .5 AND .5 = id", "id BETWEEN 0.1 AND 0.5 AND 0.5 = id"),
         ("((((id = 1))))", "id = 1"),
         ("last_known_state = RUNNING", "state = 'RUNNING'"),
     ],
@@ -137,6 +140,15 @@ def test_ways_to_write(text: str, same: str | None) -> None:
         return
     one, other = Filter.parse(kind, text), Filter.parse(kind, same)
     assert (one.condition, one.constants) == (other.condition, other.constants)
+
+
+def test_states_of_neighbours() -> None:
+    """Executions have a `state` where they are neighbours, too."""
+    short, full = (
+        Filter.parse(CONTEXT, f"executions_x.{field} = RUNNING")
+        for field in ("state", "last_known_state")
+    )
+    assert (short.condition, short.constants) == (full.condition, full.constants)
 
 
 HOSTILE = {

@@ -59,7 +59,6 @@ HOSTILE = {
     "injection in a pattern": "name LIKE '%\\'; DROP TABLE Artifact; --'",
     "a thousand conditions": " OR ".join(f"id = {n}" for n in range(2, 1002)),
     "a thousand properties": " AND ".join(f"properties.k{n}.int_value = 1" for n in range(700)),
-    "ninety levels": "(" * 45 + "id = 2" + " AND id = 2 OR id = 3)" * 45,
     "a list of thousands": f"id IN ({', '.join(map(str, range(2, 15_000)))})",
     "texts of thousands": f"name IN ({', '.join(repr(str(n)) for n in range(9_000))})",
     "a pattern of stars": "name LIKE '" + "%a" * 999 + "b'",
@@ -67,6 +66,21 @@ HOSTILE = {
     "many neighbours": " AND ".join(f"contexts_{n}.id = {n + 2}" for n in range(200)),
     "large sums": "id + 9223372036854775807 + 9223372036854775807 < 0",
     "products beyond doubles": "1e300 * 1e300 - 1e300 * 1e300 = 0",
+}
+
+
+LARGEST = {
+    "levels": "(" * 11 + "id = 1" + " AND id = 1 OR id = 3)" * 11,
+    "levels of neighbours": "(contexts_a.id > 0 AND (properties.k = 2 OR " * 11
+    + "contexts_b.name = '7'"
+    + "))" * 11,
+    "levels of sums": "1 + (" * 22 + "id" + ")" * 22 + " > 0",
+    "levels of signs": "-" * 22 + "id = 1",
+    "levels of functions": "LOWER(" * 22 + "name" + ")" * 22 + " != 'u'",
+    "sums": "id" + " + 1" * 22 + " = 23",
+    "arguments": "COALESCE(" + ", ".join(["uri"] * 9_000) + ", 'none') = ''",
+    "doubles": f"id IN ({', '.join(f'{n}.5' for n in range(998))}, 1.0)",
+    "conditions": " OR ".join(f"id = {n}" for n in range(1, 1001)),
 }
 
 
@@ -93,6 +107,13 @@ def test_hostile_filters(text: str, store: SQLiteMetadataStore) -> None:
         found = []
     assert len(found) == ("four neighbours" in text or text == HOSTILE["four neighbours"])
     assert len(store.read_nodes(NodeQuery(ARTIFACT))) == 1
+
+
+@pytest.mark.parametrize("text", LARGEST.values(), ids=LARGEST.keys())
+def test_the_largest_filters(text: str, store: SQLiteMetadataStore) -> None:
+    """A filter within the limits of the language is within those of SQLite."""
+    found = store.read_nodes(NodeQuery(ARTIFACT, filter=Filter.parse(ARTIFACT, text)))
+    assert [node.id for node in found] == [1]
 
 
 def test_every_shape_is_one_statement(store: SQLiteMetadataStore) -> None:

@@ -37,7 +37,8 @@ __all__ = ["MAX_LENGTH", "parse"]
 MAX_LENGTH = 100_000
 """Characters; parsing takes about a second for so many."""
 _MAX_CONDITIONS = 1000
-_MAX_DEPTH = 100
+_MAX_DEPTH = 25
+"""Databases' parsers have stacks of fixed size: SQLite's fails from about 30 levels on."""
 
 _GRAMMAR = r"""
 start: _or
@@ -71,7 +72,7 @@ MINUS: "-"
 STAR: "*"
 STRING: /'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"/s
 NUMBER: /(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?!\w)/
-PATH: /[^\W\d]\w*(?:\s*\.\s*(?:\w+|`[^`]*`))*/
+PATH: /(?i:AND|OR|NOT|IN|LIKE|BETWEEN)(?=\s*\.\d)|[^\W\d]\w*(?:\s*\.\s*(?:\w+|`[^`]*`))*/
 %ignore /\s+/
 %declare AND OR NOT IN LIKE BETWEEN IS NULL TRUE FALSE FUNCTION
 """
@@ -272,6 +273,10 @@ class _Builder:
         value, negation, _, *items = parts
         values = tuple(self._value(each) for each in items)
         span = _around(value, items[-1])
+        for each in values:
+            # These become a comparison each.
+            if not isinstance(each, Literal) or type(each.value) not in (int, str, bool):
+                self._predicate(each)
         return self._predicate(In(self._value(value), values, span, negation is not None))
 
     def _like(self, parts: list[Any]) -> Syntax:
@@ -340,7 +345,7 @@ class _Builder:
         if self._conditions > _MAX_CONDITIONS:
             raise FilterError(
                 f"the filter has more than {_MAX_CONDITIONS} conditions",
-                hint="use IN (...) for lists of values, which counts once",
+                hint="use IN (...) for lists of integers and texts, which counts once",
                 text=self._text,
                 span=found.span,
             )

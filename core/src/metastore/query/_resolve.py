@@ -210,10 +210,7 @@ class Resolver:
         return not rest and first not in self._columns() and first not in _MAPS
 
     def _columns(self) -> Mapping[str, Kind]:
-        columns = dict(COLUMNS[self._kind])
-        if self._kind is NodeKind.EXECUTION:
-            columns["state"] = Kind.EXECUTION_STATE
-        return columns
+        return _with_short_names(COLUMNS[self._kind])
 
     def _term(self, found: Syntax, kind: Kind) -> Term:
         """The value as a term of that kind."""
@@ -318,8 +315,7 @@ class Resolver:
             columns = self._columns()
             if first not in columns:
                 raise self._unknown_field(found)
-            name = "last_known_state" if columns[first] is Kind.EXECUTION_STATE else first
-            return Column(None, name, columns[first])
+            return Column(None, _full_name(first, columns), columns[first])
         alias = _ALIAS.fullmatch(first)
         if alias is None or len(rest) > 1:
             raise self._unknown_field(found)
@@ -331,7 +327,7 @@ class Resolver:
                 found.span,
                 f"their neighbours are {names}, with any word for x",
             )
-        columns = dict(alias_columns(alias_kind, self._kind))
+        columns = _with_short_names(alias_columns(alias_kind, self._kind))
         if rest[0] not in columns:
             raise self._error(
                 f"{alias_kind.value} have no field {rest[0][:60]!r}",
@@ -339,7 +335,7 @@ class Resolver:
                 _did_you_mean(rest[0], columns),
             )
         self.aliases[first] = alias_kind
-        return Column(first, rest[0], columns[rest[0]])
+        return Column(first, _full_name(rest[0], columns), columns[rest[0]])
 
     def _part(self, found: Field, kind: Kind) -> tuple[Part, Kind]:
         """Which value of a property is meant where `kind` is wanted, and of which kind it is."""
@@ -361,6 +357,12 @@ class Resolver:
     def _unknown_field(self, found: Field) -> FilterError:
         known = [*self._columns(), *_MAPS, *(f"{each.value}_x" for each in NEIGHBOURS[self._kind])]
         written = ".".join(found.parts)
+        if len(found.parts) == 1 and _ALIAS.fullmatch(written):
+            return self._error(
+                f"{written[:60]!r} is a neighbour, and no value",
+                found.span,
+                f"say which field of it, such as {written[:60]}.id",
+            )
         return self._error(
             f"{self._kind.label}s have no field {written[:60]!r}",
             found.span,
@@ -369,6 +371,17 @@ class Resolver:
 
     def _error(self, message: str, span: Span, hint: str) -> FilterError:
         return FilterError(message, hint=hint, text=self._text, span=span)
+
+
+def _with_short_names(columns: Mapping[str, Kind]) -> dict[str, Kind]:
+    """The fields, and ``state`` for what ML Metadata calls ``last_known_state``."""
+    if "last_known_state" not in columns:
+        return dict(columns)
+    return {**columns, "state": Kind.EXECUTION_STATE}
+
+
+def _full_name(field: str, columns: Mapping[str, Kind]) -> str:
+    return "last_known_state" if columns[field] is Kind.EXECUTION_STATE else field
 
 
 def _is_null(found: Syntax) -> bool:

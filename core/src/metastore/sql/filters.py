@@ -103,6 +103,11 @@ def filter_parameters(database: Database, filter: Filter) -> dict[str, Any]:
     }
 
 
+def _coalesce(arguments: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
+    # Of two at least: databases know no other.
+    return func.coalesce(*arguments, null())
+
+
 def filter_condition(database: Database, filter: Filter) -> ColumnElement[bool]:
     """The condition on the table of the filter's nodes."""
     return _Compiler(database, filter).condition(filter.condition)
@@ -312,8 +317,11 @@ class _Compiler:
         assert isinstance(term, Function)
         arguments = [self._term(each) for each in term.arguments]
         if term.name == "COALESCE":
-            # Of two at least: databases know no other.
-            return func.coalesce(*arguments, null())
+            while len(arguments) > _WIDE:
+                # Databases know no COALESCE of more than a hundred or so.
+                groups = range(0, len(arguments), _WIDE)
+                arguments = [_coalesce(arguments[at : at + _WIDE]) for at in groups]
+            return _coalesce(arguments)
         return self._database.text_function(term.name, arguments[0])
 
     def _column(self, column: Column) -> ColumnElement[Any]:

@@ -18,6 +18,8 @@ from metastore import (
 
 __all__ = ["translate"]
 
+_TOO_LARGE = ("parser stack overflow", "Expression tree is too large", "too many arguments")
+
 
 def translate(error: Exception, location: str) -> MetastoreError:
     """The error of ours that says what SQLite's says.
@@ -30,6 +32,12 @@ def translate(error: Exception, location: str) -> MetastoreError:
     if isinstance(error, UnicodeEncodeError | OverflowError) or "too big" in text:
         return InvalidError(
             f"a value cannot be stored in {location} ({type(error).__name__})", offender=offender
+        )
+    if text.startswith(_TOO_LARGE):
+        return InvalidError(
+            f"the question is too large for SQLite ({text})",
+            hint="ask with a simpler filter, or for less at once",
+            offender=offender,
         )
     if "locked" in text or "busy" in text:
         return BusyError(
