@@ -69,6 +69,25 @@ def test_a_process_that_ended_is_gone() -> None:
 
 
 @linux
+def test_a_process_of_another_namespace_is_not_known() -> None:
+    """Of a container that shares the host's name, ids are not those of processes here."""
+    me = this_process()
+    assert me.namespace is not None
+    other = me._replace(namespace=me.namespace + 1)
+    assert is_gone(other) is None
+    assert is_gone(other._replace(id=ended_process())) is None
+
+
+@linux
+def test_a_process_that_nobody_waited_for_is_gone() -> None:
+    """A process that has ended is gone, even if its parent does not know yet."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert is_gone(this_process()._replace(id=child.pid)) is True
+    child.wait()
+
+
+@linux
 def test_a_run_whose_process_is_gone_is_noticed(store: Store) -> None:
     """RUNNING with a process that is gone is abandoned; alive, ended or elsewhere it is not."""
     gone = left_open(store, **{layout.PROCESS: ended_process()})
@@ -107,6 +126,31 @@ def test_a_run_that_is_alive_is_not_canceled(store: Store) -> None:
     assert store.find_run(id).state is ExecutionState.RUNNING
     store.find_run(id).cancel(force=True)
     assert store.find_run(id).state is ExecutionState.CANCELED
+
+
+@pytest.mark.parametrize(
+    "elsewhere", [{layout.HOST: "elsewhere"}, {layout.PROCESS_NAMESPACE: 1}], ids=["host", "space"]
+)
+def test_a_run_that_may_be_alive_is_not_canceled(store: Store, elsewhere: dict[str, Any]) -> None:
+    """Where nobody can tell from here whether its process is gone, it takes force to cancel."""
+    id = left_open(store, **{layout.PROCESS: ended_process(), **elsewhere})
+    assert store.find_run(id).is_abandoned is None
+    with pytest.raises(InvalidError, match="cannot be told from here"):
+        store.find_run(id).cancel()
+    store.find_run(id).cancel(force=True)
+    assert store.find_run(id).state is ExecutionState.CANCELED
+
+
+def test_a_step_that_began_while_its_run_was_canceled(store: Store) -> None:
+    """A run that has ended keeps its state and its error; steps of it that are open are ended."""
+    run = store.run("p").start()
+    store.find_run(run.id).cancel("lost", force=True)
+    run.step("late").start()
+    store.find_run(run.id).cancel("lost, too", force=True)
+    found = store.find_run(run.id)
+    assert (found.state, found.error) == (ExecutionState.CANCELED, "lost")
+    assert found.steps["late"].state is ExecutionState.CANCELED
+    assert found.steps["late"].error == "lost, too"
 
 
 def test_a_run_of_another_program_is_not_canceled(store: Store) -> None:

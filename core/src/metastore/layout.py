@@ -24,6 +24,7 @@ __all__ = [
     "NONFINITE",
     "PIPELINE_TYPE",
     "PROCESS",
+    "PROCESS_NAMESPACE",
     "PROCESS_START",
     "RESERVED",
     "RUN_PROPERTIES",
@@ -54,6 +55,8 @@ PROCESS = "metastore_process"
 """The process id on that host."""
 PROCESS_START = "metastore_process_start"
 """When that process started, in milliseconds since the epoch: process ids are used again."""
+PROCESS_NAMESPACE = "metastore_process_namespace"
+"""The namespace of that id: containers of one host may bear one name."""
 FINISHED = "metastore_finished"
 """When it ended, in milliseconds since the epoch; the create time is when it began."""
 
@@ -62,6 +65,7 @@ _BOOKKEEPING = {
     HOST: PropertyKind.STRING,
     PROCESS: PropertyKind.INT,
     PROCESS_START: PropertyKind.INT,
+    PROCESS_NAMESPACE: PropertyKind.INT,
     FINISHED: PropertyKind.INT,
 }
 RUN_PROPERTIES = {STATE: PropertyKind.STRING, **_BOOKKEEPING}

@@ -93,7 +93,7 @@ def show(store: str | None, which: str, is_name: bool, as_json: bool) -> None:
 @click.argument("which", metavar="RUN")
 @click.option("--name", "is_name", is_flag=True, help="RUN is a name, even if it is a number.")
 @click.option("--reason", metavar="TEXT", help="Why; kept as the run's error.")
-@click.option("--force", is_flag=True, help="Also when its process is still running here.")
+@click.option("--force", is_flag=True, help="Also when its process is, or may be, still running.")
 @store_option(help="The store, such as sqlite:///runs.db.")
 @debug_option(hidden=True)
 def cancel(store: str | None, which: str, is_name: bool, reason: str | None, force: bool) -> None:

@@ -66,6 +66,7 @@ class Ours(Convention):
             host=_text(properties, layout.HOST),
             process=_int(properties, layout.PROCESS),
             process_started_ms=_int(properties, layout.PROCESS_START),
+            process_namespace=_int(properties, layout.PROCESS_NAMESPACE),
         )
 
     def steps(self, backend: BaseMetadataStore, run: Context) -> list[StepRecord]:
@@ -88,6 +89,7 @@ class Ours(Convention):
             host=_text(properties, layout.HOST),
             process=_int(properties, layout.PROCESS),
             process_started_ms=_int(properties, layout.PROCESS_START),
+            process_namespace=_int(properties, layout.PROCESS_NAMESPACE),
         )
 
     def describe_steps(

@@ -29,6 +29,7 @@ class StepRecord:
     process: int | None = None
     """The process id on that host."""
     process_started_ms: int | None = None
+    process_namespace: int | None = None
     parent: int | None = None
     """The id of the execution that it is a part of: of a loop, of a group of steps."""
 
@@ -51,6 +52,7 @@ class RunRecord:
     process: int | None = None
     """The process id on that host."""
     process_started_ms: int | None = None
+    process_namespace: int | None = None
 
 
 _ENDED = frozenset(

@@ -156,4 +156,6 @@ def whereabouts() -> Mapping[str, Value]:
     found: dict[str, Value] = {layout.HOST: process.host, layout.PROCESS: process.id}
     if process.started_ms is not None:
         found[layout.PROCESS_START] = process.started_ms
+    if process.namespace is not None:
+        found[layout.PROCESS_NAMESPACE] = process.namespace
     return found

@@ -71,14 +71,19 @@ class _RecordView(Generic[R]):
     def is_abandoned(self) -> bool | None:
         """Whether it says RUNNING, and its process is gone; None where that cannot be told.
 
-        That is, where it runs on another host than this one, or where that was not recorded.
+        That is, where it runs on another host than this one, or in another container of this
+        one, or where that was not recorded.
         """
         record = self.record
         if record.state is not ExecutionState.RUNNING:
             return False
         if record.host is None or record.process is None:
             return None
-        return is_gone(Process(record.host, record.process, record.process_started_ms))
+        return is_gone(
+            Process(
+                record.host, record.process, record.process_started_ms, record.process_namespace
+            )
+        )
 
     @property
     def start_time(self) -> datetime | None:
