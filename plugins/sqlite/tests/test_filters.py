@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import os
 import random
+import signal
+from types import FrameType
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -114,6 +116,30 @@ def test_the_largest_filters(text: str, store: SQLiteMetadataStore) -> None:
     """A filter within the limits of the language is within those of SQLite."""
     found = store.read_nodes(NodeQuery(ARTIFACT, filter=Filter.parse(ARTIFACT, text)))
     assert [node.id for node in found] == [1]
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers of signals")
+def test_a_long_answer_is_interrupted(store: SQLiteMetadataStore) -> None:
+    """Ctrl-C ends a query that takes long, and the store goes on."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        # Only while SQLite is at work.
+        if frame is not None and frame.f_code.co_name == "_let_signals_in":
+            raise KeyboardInterrupt
+
+    text = " + ".join(f"contexts_{n}.id" for n in range(4)) + " = -1"
+    query = NodeQuery(ARTIFACT, filter=Filter.parse(ARTIFACT, text))
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        # Six million combinations: a second.
+        signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+        with pytest.raises(KeyboardInterrupt):
+            store.read_nodes(query)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert len(store.read_nodes(NodeQuery(ARTIFACT))) == 1
+    store.write(Batch())
 
 
 def test_every_shape_is_one_statement(store: SQLiteMetadataStore) -> None:

@@ -12,7 +12,7 @@ pytest.importorskip(
     "ml_metadata", reason="without ml-metadata the stores that are read here cannot be made"
 )
 
-from metastore import Batch, NodeKind, Store
+from metastore import Batch, ExecutionState, NodeKind, Store
 from metastore.views import Ports, Run
 
 from . import mlmd
@@ -184,6 +184,64 @@ def test_what_kubeflow_tells(tmp_path: Path) -> None:
         assert "not triggered" in (run.steps["deploy"].reason or "")
         assert "not updated" in (run.steps["condition-1"].reason or "")
         assert store.runs()[1].end_time is None
+
+
+@pytest.mark.parametrize(
+    ("states", "total", "expected"),
+    [
+        ({"a": "C"}, 3, "RUNNING"),
+        ({"a": "C", "b": "C", "c": "C"}, 3, "COMPLETE"),
+        ({"a": "C", "b": "F", "c": "C"}, 3, "FAILED"),
+        ({"a": "F", "a again": "C", "b": "C"}, 2, "COMPLETE"),
+        ({"a": "F", "a again": "C"}, 2, "RUNNING"),
+    ],
+)
+def test_kubeflow_between_two_tasks(
+    tmp_path: Path, states: dict[str, str], total: int, expected: str
+) -> None:
+    """A run, or a part of it, is complete when all of its tasks are, not when none is running;
+    of a task that was tried again, the last try counts.
+    """
+    letters = {"C": ExecutionState.COMPLETE, "F": ExecutionState.FAILED}
+    with connect(tmp_path / "kubeflow.sqlite", "rw") as store:
+        batch = Batch()
+        batch.type(NodeKind.CONTEXT, "system.PipelineRun")
+        for type in ("system.DAGExecution", "system.ContainerExecution"):
+            batch.type(NodeKind.EXECUTION, type)
+        context = batch.context("system.PipelineRun", name="run")
+        root = batch.execution(
+            "system.DAGExecution",
+            name="run/run",
+            state=ExecutionState.RUNNING,
+            custom_properties={"total_dag_tasks": total + 1},
+        )
+        batch.association(context, root)
+        root_id = store.backend.write(batch)[root].id
+        batch = Batch()
+        inner = batch.execution(
+            "system.DAGExecution",
+            state=ExecutionState.RUNNING,
+            custom_properties={
+                "task_name": "inner",
+                "parent_dag_id": root_id,
+                "total_dag_tasks": total,
+            },
+        )
+        batch.association(store.find_run("run").id, inner)
+        inner_id = store.backend.write(batch)[inner].id
+        batch = Batch()
+        for parent in (root_id, inner_id):
+            for name, letter in states.items():
+                task = batch.execution(
+                    "system.ContainerExecution",
+                    state=letters[letter],
+                    custom_properties={"task_name": name.split()[0], "parent_dag_id": parent},
+                )
+                batch.association(store.find_run("run").id, task)
+        store.backend.write(batch)
+        found = store.find_run("run")
+        assert (found.state.name, found.steps["inner"].state.name) == (expected, expected)
+        assert (found.end_time is None) == (expected == "RUNNING")
 
 
 def test_what_zenml_tells(tmp_path: Path) -> None:

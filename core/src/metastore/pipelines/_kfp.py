@@ -74,6 +74,11 @@ class KubeflowPipelines(Convention):
         state = _state_of_run(steps)
         if root is not None and has_ended(root.state or ExecutionState.UNKNOWN):
             state = root.state or state
+        elif root is not None and state is ExecutionState.COMPLETE:
+            # Between two tasks none is running.
+            begun = {_turn(each) for each in found if _parent(each) == root.id}
+            if len(begun) < (_integer(root, "total_dag_tasks") or 0):
+                state = ExecutionState.RUNNING
         started = [step.started_ms for step in steps if step.started_ms is not None]
         finished = [step.finished_ms for step in steps if step.finished_ms is not None]
         began = context.create_time_ms or None
@@ -154,7 +159,8 @@ def _state(
     below = children.get(execution.id, [])
     if execution.type == _DAG and below and not has_ended(stored) and depth < _DEEPEST:
         # The launcher of the last task updates the DAG; where that one was lost, nobody does.
-        states = [_state(each, children, depth + 1)[0] for each in below]
+        # Of a task that was tried several times, the last try counts.
+        states = {_turn(each): _state(each, children, depth + 1)[0] for each in below}.values()
         expected = _integer(execution, "iteration_count") or _integer(execution, "total_dag_tasks")
         if all(map(has_ended, states)):
             if ExecutionState.FAILED in states:
@@ -203,6 +209,11 @@ def _is_root(execution: Execution) -> bool:
     return execution.type == _DAG and (
         (execution.name or "").startswith("run/") or _parent(execution) is None
     )
+
+
+def _turn(execution: Execution) -> tuple[str, int | None]:
+    """What tells a task, or a turn of a loop, from the others below its DAG."""
+    return _called(execution), _integer(execution, "iteration_index")
 
 
 def _parent(execution: Execution) -> int | None:

@@ -47,6 +47,15 @@ __all__ = ["SQLiteDatabase"]
 _SCHEMA = Schema(SchemaOptions(table={"sqlite_autoincrement": True}, partial_index="sqlite_where"))
 _DRIVER_ERRORS = (sqlite3.Error, UnicodeEncodeError, OverflowError)
 
+_STEPS_BETWEEN_SIGNALS = 1_000_000
+"""Of SQLite's machine: some hundredths of a second."""
+
+
+def _let_signals_in() -> int:
+    """Python handles signals when Python runs: without this, Ctrl-C waits for SQLite's answer."""
+    return 0
+
+
 # SQLite cannot be carried over a fork (sqlite.org/howtocorrupt.html, section 2.6): in the child it
 # takes the locks of its parent's connections for its own, so that writes of the child are lost
 # when the parent closes the file, and what the child closes is rolled back under the parent's
@@ -136,6 +145,7 @@ class SQLiteDatabase(Database):
         )
         for name, count, function in _FUNCTIONS:
             connection.create_function(name, count, function, deterministic=True)
+        connection.set_progress_handler(_let_signals_in, _STEPS_BETWEEN_SIGNALS)
         return connection
 
     def _open_for_reading(self, path: Path) -> sqlite3.Connection:
@@ -275,6 +285,9 @@ class SQLiteDatabase(Database):
         except MetastoreError:
             raise
         except _DRIVER_ERRORS as error:
+            if str(error) == "interrupted":
+                # Only by what a signal raised in the progress handler, where it was lost.
+                raise KeyboardInterrupt from None
             raise translate(error, self.location) from error
 
     def close(self) -> None:
