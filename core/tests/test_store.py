@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import platform
 import re
@@ -226,6 +228,17 @@ class TestPages:
         for other in others:
             with pytest.raises(InvalidError, match="another list"):
                 other.page(1, token)
+
+    def test_a_token_that_was_changed_is_refused(self, store: Store) -> None:
+        """What stands before a token, or a number in it that no node has, makes it none."""
+        token = store.artifacts().page(1).next_token
+        assert token is not None
+        content = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        content[3] = 10**30
+        forged = base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
+        for wrong in ("!!" + token, forged):
+            with pytest.raises(InvalidError, match="token is none"):
+                store.artifacts().page(1, wrong)
 
     @pytest.mark.parametrize(
         "token", ["", "x", "é", "!" * 9, "bnVsbA", "W10", "e30", "WzEsMl0", "[" * 9999, 3, b"x"]

@@ -15,6 +15,7 @@ from metastore.base import BaseMetadataStore, cursor_of
 from metastore.errors import InvalidError
 from metastore.model import AnyNode
 from metastore.query import Cursor, Filter, NodeQuery, check_number
+from metastore.values import INT64_MAX
 
 __all__ = ["Listing", "ListingPage", "checked_limit"]
 
@@ -87,7 +88,8 @@ class Listing(Sequence[T_co]):
         -------
         ListingPage
             What is written between two pages neither repeats nor hides other items; what changes
-            its place (its update time, in a list that is ordered by it) may be met twice.
+            its place (its update time, in a list that is ordered by it) may be met twice, or not at
+            all where the newest come first.
 
         Raises
         ------
@@ -203,9 +205,12 @@ def _token(query: NodeQuery, cursor: Cursor, left: int | None) -> str:
 def _read_token(token: str, query: NodeQuery) -> tuple[Cursor, int | None]:
     try:
         padded = token + "=" * (-len(token) % 4)
-        version, digest, value, id, left = json.loads(base64.urlsafe_b64decode(padded))
+        decoded = base64.b64decode(padded, altchars=b"-_", validate=True)
+        version, digest, value, id, left = json.loads(decoded)
         numbers = [value, id, 0 if left is None else left]
-        if version != _TOKEN_VERSION or not all(type(each) is int for each in numbers):
+        if version != _TOKEN_VERSION or not all(
+            type(each) is int and abs(each) <= INT64_MAX for each in numbers
+        ):
             raise ValueError
     except (ValueError, TypeError, RecursionError):
         raise InvalidError(

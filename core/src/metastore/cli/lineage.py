@@ -59,7 +59,8 @@ def lineage(
         view = found.artifact(artifact)
         walked = view.lineage(upstream=up or not down, downstream=down, max_hops=max_hops)
     if to is not None:
-        with hinted("with --down the way is searched among what was made from it"):
+        hint = "with --down the way is searched among what was made from it"
+        with hinted("leave out --max-hops, or walk --up too" if down else hint):
             walked = walked.paths_to(to)
     if form != "tree" and not as_json:
         write = {"mermaid": walked.to_mermaid, "dot": walked.to_dot, "html": walked.to_html}
@@ -69,7 +70,7 @@ def lineage(
         _json.write_object(_graph(walked))
         return
     lines(walked.tree())
-    if not walked.events:
+    if not walked.events and to is None:
         remark(f"no step is recorded that {_ASKED[up, down]} it")
 
 
