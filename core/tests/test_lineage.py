@@ -17,6 +17,7 @@ from metastore import (
     CapabilityError,
     EventType,
     ExecutionState,
+    FilterError,
     InvalidError,
     MemoryMetadataStore,
     NodeKind,
@@ -206,6 +207,39 @@ class TestPaths:
         """Where no way leads, or the walk went the other way, that is an error."""
         with pytest.raises(NotFoundError, match="no way"):
             walk(store_with(DIAMOND), [2]).paths_to(target)
+
+
+class TestStops:
+    """How far a walk goes: to what a filter says."""
+
+    @pytest.mark.parametrize(
+        ("stops", "expected"),
+        [
+            ({"stop_at": "name = 'a2'"}, ({1, 2, 3, 4}, {1, 3, 4})),
+            ({"stop_at": "name IN ('a2', 'a3')"}, ({2, 3, 4}, {4})),
+            ({"stop_at": "name = 'a4'"}, ({1, 2, 3, 4}, {1, 2, 3, 4})),
+            ({"stop_at_execution": "id IN (2, 3)"}, ({2, 3, 4}, {2, 3, 4})),
+            ({"stop_at": "id = 2", "stop_at_execution": "id = 3"}, ({2, 3, 4}, {3, 4})),
+            ({"stop_at": "id = 99"}, ({1, 2, 3, 4}, {1, 2, 3, 4})),
+        ],
+    )
+    def test_upstream(self, stops: dict[str, Any], expected: tuple[set[int], set[int]]) -> None:
+        """What fulfils the filter is in the lineage, and what is behind it only is not."""
+        assert nodes(walk(store_with(DIAMOND), [4], **stops)) == expected
+
+    def test_downstream(self) -> None:
+        """The same holds for the other direction."""
+        store = store_with(DIAMOND)
+        found = walk(
+            store, [1], upstream=False, downstream=True, stop_at_execution="state = COMPLETE"
+        )
+        assert nodes(found) == ({1}, {2, 3})
+
+    def test_what_is_no_filter(self) -> None:
+        """What is no filter is refused, even where nothing is walked."""
+        for wrong in ({"stop_at": "nme = 1"}, {"stop_at_execution": "uri = 'x'"}):
+            with pytest.raises(FilterError):
+                walk(store_with(DIAMOND), [1], max_hops=0, **wrong)  # type: ignore[arg-type]
 
 
 ODD_NAME = 'a "quoted" <b>bold</b> [x] {y} #1; \\ \n --> b\u202e'

@@ -76,11 +76,59 @@ GRAPHS: dict[str, Callable[[], Events]] = {
 }
 
 
+STOPS = {
+    "artifacts": ("id IN (3, 5)", None),
+    "executions": (None, "id IN (2, 5)"),
+    "both": ("id = 4", "id = 3"),
+}
+
+
+@pytest.mark.parametrize("stops", STOPS.values(), ids=STOPS.keys())
 @pytest.mark.parametrize("graph", GRAPHS.values(), ids=GRAPHS.keys())
-def test_lineage_is_what_ml_metadata_says(graph: Callable[[], Events], tmp_path: Path) -> None:
-    """From each artifact, up and down, for each number of hops: the same nodes and events."""
+def test_a_walk_stops_where_ml_metadata_stops(
+    graph: Callable[[], Events], stops: tuple[str | None, str | None], tmp_path: Path
+) -> None:
+    """With ml-metadata's ending nodes included; it stops where the walk begins, too: not we."""
     path = tmp_path / "store.db"
-    events = graph()
+    count = write_graph(path, graph())
+    artifacts, executions = stops
+    theirs = mlmd.connect(path)
+    options = pb.LineageSubgraphQueryOptions
+    ways = {True: options.UPSTREAM, False: options.DOWNSTREAM}
+    asked = {}
+    for start, up in itertools.product(range(1, count + 1), ways):
+        if artifacts is not None and str(start) in artifacts:
+            continue
+        asking = options(
+            starting_artifacts=options.StartingNodes(filter_query=f"id = {start}"),
+            direction=ways[up],
+        )
+        for field, text in (("ending_artifacts", artifacts), ("ending_executions", executions)):
+            if text is not None:
+                ending = getattr(asking, field)
+                ending.filter_query, ending.include_ending_nodes = text, True
+        asked[start, up] = nodes_and_events(theirs.get_lineage_subgraph(asking))
+    del theirs
+    with_us = open_file(path, "r")
+    for (start, up), said in asked.items():
+        found = walk(
+            with_us,
+            [start],
+            upstream=up,
+            downstream=not up,
+            stop_at=artifacts,
+            stop_at_execution=executions,
+        )
+        assert said == (
+            set(found.artifacts),
+            set(found.executions),
+            {(e.artifact_id, e.execution_id, int(e.type)) for e in found.events},
+        ), (start, up)
+    with_us.close()
+
+
+def write_graph(path: Path, events: Events) -> int:
+    """Write a new store with these events; how many artifacts there are."""
     batch = Batch()
     batch.type(ARTIFACT, "T")
     batch.type(EXECUTION, "T")
@@ -91,12 +139,28 @@ def test_lineage_is_what_ml_metadata_says(graph: Callable[[], Events], tmp_path:
     with_us = open_file(path)
     with_us.write(batch)
     with_us.close()
+    return len(artifacts)
 
+
+def nodes_and_events(found: Any) -> tuple[set[int], set[int], set[tuple[int, int, int]]]:
+    """Of ml-metadata's lineage graph: ids of artifacts, of executions, and the events."""
+    return (
+        {node.id for node in found.artifacts},
+        {node.id for node in found.executions},
+        {(e.artifact_id, e.execution_id, e.type) for e in found.events},
+    )
+
+
+@pytest.mark.parametrize("graph", GRAPHS.values(), ids=GRAPHS.keys())
+def test_lineage_is_what_ml_metadata_says(graph: Callable[[], Events], tmp_path: Path) -> None:
+    """From each artifact, up and down, for each number of hops: the same nodes and events."""
+    path = tmp_path / "store.db"
+    count = write_graph(path, graph())
     theirs = mlmd.connect(path)
     options = pb.LineageSubgraphQueryOptions
     ways = {True: options.UPSTREAM, False: options.DOWNSTREAM}
     asked = {}
-    cases = list(itertools.product(range(1, len(artifacts) + 1), ways, (0, 1, 2, 3, 5, 100)))
+    cases = list(itertools.product(range(1, count + 1), ways, (0, 1, 2, 3, 5, 100)))
     for start, up, hops in cases:
         found = theirs.get_lineage_subgraph(
             options(
@@ -105,11 +169,7 @@ def test_lineage_is_what_ml_metadata_says(graph: Callable[[], Events], tmp_path:
                 direction=ways[up],
             )
         )
-        asked[start, up, hops] = (
-            {node.id for node in found.artifacts},
-            {node.id for node in found.executions},
-            {(e.artifact_id, e.execution_id, e.type) for e in found.events},
-        )
+        asked[start, up, hops] = nodes_and_events(found)
     del theirs
 
     with_us = open_file(path, "r")

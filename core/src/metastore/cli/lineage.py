@@ -26,6 +26,12 @@ __all__ = ["lineage"]
     metavar="N",
     help="How far: from an artifact to a step, or on to an artifact, is one hop.",
 )
+@click.option(
+    "--stop-at", metavar="FILTER", help="Go no further than artifacts such as \"type = 'Model'\"."
+)
+@click.option(
+    "--stop-at-execution", metavar="FILTER", help="Go no further than such steps and executions."
+)
 @click.option("--to", type=int, metavar="ID", help="Only how it is connected with this artifact.")
 @click.option(
     "--format",
@@ -42,6 +48,8 @@ def lineage(
     up: bool,
     down: bool,
     max_hops: int | None,
+    stop_at: str | None,
+    stop_at_execution: str | None,
     to: int | None,
     form: str,
     as_json: bool,
@@ -57,7 +65,13 @@ def lineage(
 
     with opened(store) as found, hinted("'metastore artifact list' lists them"):
         view = found.artifact(artifact)
-        walked = view.lineage(upstream=up or not down, downstream=down, max_hops=max_hops)
+        walked = view.lineage(
+            upstream=up or not down,
+            downstream=down,
+            max_hops=max_hops,
+            stop_at=stop_at,
+            stop_at_execution=stop_at_execution,
+        )
     if to is not None:
         hint = "with --down the way is searched among what was made from it"
         with hinted("leave out --max-hops, or walk --up too" if down else hint):

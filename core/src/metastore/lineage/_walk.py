@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import cast
 
 from metastore.base import BaseMetadataStore
 from metastore.lineage._lineage import Lineage
 from metastore.model import Artifact, Event, Execution, NodeKind
-from metastore.query import EventQuery, NodeQuery, check_number
+from metastore.query import EventQuery, Filter, NodeQuery, check_number
 
 __all__ = ["walk"]
 
@@ -23,6 +23,8 @@ def walk(
     upstream: bool = True,
     downstream: bool = False,
     max_hops: int | None = None,
+    stop_at: str | None = None,
+    stop_at_execution: str | None = None,
 ) -> Lineage:
     """Walk the events, whole frontiers at a time.
 
@@ -36,9 +38,14 @@ def walk(
     max_hops:
         How far: from an artifact to an execution, or on to an artifact, is one hop; 0 is the
         artifacts alone, None as far as it goes.
+    stop_at, stop_at_execution:
+        Filters (docs/filters.md): an artifact, an execution that fulfils its filter is the last
+        one on its way.  Where the walk begins, it does not stop.
 
     Raises
     ------
+    FilterError
+        `stop_at` or `stop_at_execution` is no filter.
     InvalidError
         `max_hops` is no integer, or negative.
     """
@@ -46,11 +53,16 @@ def walk(
         check_number(
             max_hops, "max_hops is an integer from 0", 0, hint="use None to go all the way"
         )
+    stops = {
+        kind: Filter.parse(kind, text)
+        for kind, text in ((NodeKind.ARTIFACT, stop_at), (NodeKind.EXECUTION, stop_at_execution))
+        if text is not None
+    }
     events: dict[tuple[int, int, int], Event] = {}
     artifact_ids, execution_ids = set(artifacts), set[int]()
     for wanted, upwards in ((upstream, True), (downstream, False)):
         if wanted:
-            found = _walk_one_way(backend, set(artifacts), upwards, max_hops)
+            found = _walk_one_way(backend, set(artifacts), upwards, max_hops, stops)
             for event in found:
                 events[event.artifact_id, event.execution_id, event.type] = event
                 artifact_ids.add(event.artifact_id)
@@ -73,7 +85,11 @@ def walk(
 
 
 def _walk_one_way(
-    backend: BaseMetadataStore, frontier: set[int], upwards: bool, max_hops: int | None
+    backend: BaseMetadataStore,
+    frontier: set[int],
+    upwards: bool,
+    max_hops: int | None,
+    stops: Mapping[NodeKind, Filter],
 ) -> Iterator[Event]:
     seen = {NodeKind.ARTIFACT: set(frontier), NodeKind.EXECUTION: set[int]()}
     kind, hops = NodeKind.ARTIFACT, 0
@@ -89,7 +105,17 @@ def _walk_one_way(
         kind = NodeKind.EXECUTION if at_artifacts else NodeKind.ARTIFACT
         frontier = reached - seen[kind]
         seen[kind] |= frontier
+        if kind in stops:
+            frontier -= _fulfilling(backend, stops[kind], frontier)
         hops += 1
+
+
+def _fulfilling(backend: BaseMetadataStore, filter: Filter, ids: set[int]) -> set[int]:
+    found: set[int] = set()
+    for some in _batches(ids):
+        query = NodeQuery(filter.kind, ids=some, filter=filter)
+        found.update(node.id for node in backend.find_nodes(query))
+    return found
 
 
 def _events(backend: BaseMetadataStore, kind: NodeKind, ids: set[int]) -> Iterator[Event]:

@@ -133,11 +133,23 @@ class ArtifactView(_NodeView[Artifact], StoredArtifact):
         return [ExecutionView(self._backend, by_id[id]) for id in ids if id in by_id]
 
     def lineage(
-        self, *, upstream: bool = True, downstream: bool = False, max_hops: int | None = None
+        self,
+        *,
+        upstream: bool = True,
+        downstream: bool = False,
+        max_hops: int | None = None,
+        stop_at: str | None = None,
+        stop_at_execution: str | None = None,
     ) -> Lineage:
         """What it was made from, or what was made from it; see `metastore.lineage.walk`."""
         return trace(
-            self._backend, [self.id], upstream=upstream, downstream=downstream, max_hops=max_hops
+            self._backend,
+            [self.id],
+            upstream=upstream,
+            downstream=downstream,
+            max_hops=max_hops,
+            stop_at=stop_at,
+            stop_at_execution=stop_at_execution,
         )
 
 
