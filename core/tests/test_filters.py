@@ -114,6 +114,16 @@ def test_a_place_in_a_long_text_is_shown_alone() -> None:
     assert shown[mark.index("^") :].startswith("nme")
 
 
+def test_a_place_behind_wide_characters() -> None:
+    """In a terminal the mark stays below its place: East Asian characters take two cells."""
+    with pytest.raises(FilterError) as raised:
+        Filter.parse(ARTIFACT, "custom_properties.データ = 1 AND nme = 2")
+    assert raised.value.marked is not None
+    shown, mark = raised.value.marked
+    assert mark == " " * (len("custom_properties. = 1 AND ") + 2 * len("データ")) + "^^^"
+    assert shown == "custom_properties.データ = 1 AND nme = 2"
+
+
 @pytest.mark.parametrize(
     ("text", "same"),
     [

@@ -30,6 +30,7 @@ nodes, types and property keys, never property values, which may be confidential
 
 from __future__ import annotations
 
+import unicodedata
 from typing import NamedTuple
 
 __all__ = [
@@ -152,12 +153,12 @@ class FilterError(InvalidError):
         end = max(start + 1, min(self.span[1], len(self.text), start + _SHOWN_AROUND))
         first, last = max(0, start - _SHOWN_AROUND), min(len(self.text), end + _SHOWN_AROUND)
         shown = self.text[first:last]
-        # One character for one: the mark must stay below its place.
+        # The mark must stay below its place: one character for one, and two cells for wide ones.
         plain = "".join(each if each.isprintable() else " " for each in shown)
         before = "…" if first else ""
         after = "…" if last < len(self.text) else ""
-        width = min(end, last) - start if end <= last else last - start
-        mark = " " * (len(before) + start - first) + "^" * max(1, width)
+        marked = _cells(plain[start - first : min(end, last) - first])
+        mark = " " * (len(before) + _cells(plain[: start - first])) + "^" * max(1, marked)
         return f"{before}{plain}{after}", mark
 
     def __str__(self) -> str:
@@ -244,3 +245,11 @@ class FlavorError(MetastoreError, ImportError):
 
 class FlavorNotFoundError(FlavorError, LookupError):
     """No installed distribution provides the flavor."""
+
+
+def _cells(text: str) -> int:
+    """How wide a text is in a terminal (unicode.org/reports/tr11; marks that combine have none)."""
+    return sum(
+        0 if unicodedata.combining(each) else 1 + (unicodedata.east_asian_width(each) in "WF")
+        for each in text
+    )
