@@ -11,7 +11,15 @@ from typing import Any
 
 import pytest
 
-from metastore import Filter, FilterError, InvalidError, MemoryMetadataStore, NodeKind, NodeQuery
+from metastore import (
+    Batch,
+    Filter,
+    FilterError,
+    InvalidError,
+    MemoryMetadataStore,
+    NodeKind,
+    NodeQuery,
+)
 from metastore.query import like
 from metastore.testing.random_filters import random_batch
 
@@ -200,6 +208,42 @@ def test_hostile_filters_are_answered_or_refused(text: str) -> None:
     except FilterError as error:
         said = str(error)
     assert len(said) < 2000, said[:200]
+
+
+def _with_contexts(count: int) -> MemoryMetadataStore:
+    """A store with one artifact that is in so many contexts."""
+    store = MemoryMetadataStore.open()
+    batch = Batch()
+    for kind in (ARTIFACT, NodeKind.CONTEXT):
+        batch.type(kind, "T")
+    artifact = batch.artifact("T")
+    for number in range(count):
+        batch.attribution(batch.context("T", name=f"c{number}"), artifact)
+    store.write(batch)
+    return store
+
+
+NEVER = "contexts_a.id + contexts_b.id < 0"
+
+
+def test_combinations_of_neighbours_are_bounded() -> None:
+    """Pairs of neighbours are tried up to a bound; beyond it, the filter is refused."""
+    few, many = _with_contexts(300), _with_contexts(1500)
+    filter = Filter.parse(ARTIFACT, NEVER)
+    assert few.find_nodes(NodeQuery(ARTIFACT, filter=filter)) == []
+    with pytest.raises(FilterError, match="2,000,000 combinations"):
+        many.find_nodes(NodeQuery(ARTIFACT, filter=filter))
+
+
+def test_few_neighbours_are_combined() -> None:
+    """What is asked of a neighbour alone is asked first: only what is left is combined."""
+    store = _with_contexts(1500)
+    filter = Filter.parse(
+        ARTIFACT,
+        f"({NEVER} OR contexts_a.id > contexts_b.id) AND "
+        "contexts_a.name = 'c3' AND contexts_b.name = 'c2'",
+    )
+    assert len(store.find_nodes(NodeQuery(ARTIFACT, filter=filter))) == 1
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any, Protocol, TypeAlias
 
+from metastore.errors import FilterError
 from metastore.model import (
     AnyNode,
     Artifact,
@@ -37,6 +38,7 @@ from metastore.query.tree import (
     Pattern,
     Property,
     Term,
+    aliases_of,
 )
 
 __all__ = ["Reader", "select"]
@@ -59,11 +61,17 @@ class Reader(Protocol):
 
 
 def select(filter: Filter, nodes: Sequence[AnyNode], reader: Reader) -> list[AnyNode]:
-    """Those of the nodes for which the filter holds; neighbours are read for all at once."""
+    """Those of the nodes for which the filter holds; neighbours are read for all at once.
+
+    Raises
+    ------
+    FilterError
+        Neighbours that depend on one another have more than two million combinations.
+    """
     kinds = set(_alias_kinds(filter.condition))
     ids = [node.id for node in nodes]
     neighbours = {kind: _neighbours(kind, filter.kind, ids, reader) for kind in kinds if ids}
-    evaluation = _Evaluation(filter.constants, neighbours)
+    evaluation = _Evaluation(filter, neighbours)
     return [node for node in nodes if evaluation.of(node, filter.condition)]
 
 
@@ -77,6 +85,9 @@ def _alias_kinds(condition: Condition) -> Iterator[AliasKind]:
 
 
 _NOBODY: Sequence[Row] = (None,)
+
+_MOST_TRIED = 2_000_000
+"""Combinations of neighbours for a page of nodes: some seconds."""
 
 _LINKS = {
     (AliasKind.CONTEXTS, NodeKind.ARTIFACT): (LinkKind.ATTRIBUTION, False),
@@ -119,13 +130,13 @@ class _Evaluation:
     """One filter, on one node after another."""
 
     def __init__(
-        self,
-        constants: Sequence[Any],
-        neighbours: Mapping[AliasKind, Mapping[int, Sequence[Row]]],
+        self, filter: Filter, neighbours: Mapping[AliasKind, Mapping[int, Sequence[Row]]]
     ) -> None:
-        self._constants = constants
+        self._constants = filter.constants
+        self._text = filter.text
         self._neighbours = neighbours
         self._rows: dict[str | None, Row] = {}
+        self._tried = 0
 
     def of(self, node: AnyNode, condition: Condition) -> bool:
         """Whether the condition holds for a node: NULL does not."""
@@ -146,13 +157,42 @@ class _Evaluation:
         node = self._rows[None]
         assert node is not None
         assert not isinstance(node, Event)
+        alone, together = _apart(condition)
         names = [alias for alias, _ in condition.aliases]
-        rows = [self._neighbours[kind].get(node.id) or _NOBODY for _, kind in condition.aliases]
+        rows = [
+            self._fulfilling(
+                alias, self._neighbours[kind].get(node.id) or _NOBODY, alone.get(alias, ())
+            )
+            for alias, kind in condition.aliases
+        ]
         for combination in product(*rows):
+            self._count()
             self._rows.update(zip(names, combination, strict=True))
-            if self._holds(condition.condition):
+            if all(map(self._holds, together)):
                 return True
         return False
+
+    def _fulfilling(
+        self, alias: str, rows: Sequence[Row], conditions: Sequence[Condition]
+    ) -> Sequence[Row]:
+        """The neighbours for which the conditions on them alone hold."""
+        if not conditions:
+            return rows
+        found = []
+        for row in rows:
+            self._rows[alias] = row
+            if all(map(self._holds, conditions)):
+                found.append(row)
+        return found
+
+    def _count(self) -> None:
+        self._tried += 1
+        if self._tried > _MOST_TRIED:
+            raise FilterError(
+                f"the filter has more than {_MOST_TRIED:,} combinations of neighbours to try",
+                hint="ask for fewer nodes, or for neighbours that do not depend on one another",
+                text=self._text,
+            )
 
     def _predicate(self, predicate: Any) -> bool | None:
         """True, False, or None for NULL."""
@@ -196,6 +236,20 @@ class _Evaluation:
         values = node.custom_properties if term.custom else node.properties
         value = values.get(self._constants[term.key])
         return value if term.part is Part.ANY or type(value) in _PARTS[term.part] else None
+
+
+def _apart(condition: Exists) -> tuple[dict[str, list[Condition]], list[Condition]]:
+    """What is asked of each alias alone, so that few are left to combine, and what of several."""
+    inner = condition.condition
+    alone: dict[str, list[Condition]] = {}
+    together: list[Condition] = []
+    for each in inner.conditions if isinstance(inner, Every) else (inner,):
+        named = aliases_of(each)
+        if len(named) == 1 and named <= {alias for alias, _ in condition.aliases}:
+            alone.setdefault(*named, []).append(each)
+        else:
+            together.append(each)
+    return alone, together
 
 
 _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {

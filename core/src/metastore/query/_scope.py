@@ -20,8 +20,8 @@ from metastore.query.tree import (
 
 __all__ = ["MAX_BOUND", "TooEntangledError", "bind"]
 
-MAX_BOUND = 4
-"""Aliases that may depend on one another: a node with n neighbours has n**4 combinations."""
+MAX_BOUND = 2
+"""Aliases that may depend on one another: a node with n neighbours has n**2 pairs of them."""
 
 
 class TooEntangledError(Exception):
