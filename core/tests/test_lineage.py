@@ -84,6 +84,14 @@ class TestWalk:
         assert nodes(walk(store, [2], upstream=False, downstream=True)) == ({2, 4}, {4})
         assert nodes(walk(store, [2], downstream=True)) == ({1, 2, 4}, {1, 2, 4})
 
+    def test_siblings(self) -> None:
+        """Going both ways at every node finds what was made from the same data."""
+        store = store_with(DIAMOND)
+        found = walk(store, [2], downstream=True, siblings=True)
+        assert nodes(found) == ({1, 2, 3, 4}, {1, 2, 3, 4})
+        with pytest.raises(InvalidError, match="both directions"):
+            walk(store, [2], siblings=True)
+
     @pytest.mark.parametrize(
         ("hops", "expected"),
         [
@@ -168,6 +176,26 @@ class TestTree:
             "used",
             "key:",
         ]
+
+    def test_siblings_say_which_way_they_are(self) -> None:
+        """In a tree of both ways, what a step read and what it wrote are told apart."""
+        events: Events = [(1, 1, IN), (2, 1, OUT), (3, 1, OUT), (3, 2, IN)]
+        found = walk(store_with(events), [2], downstream=True, siblings=True)
+        assert [line.lstrip("│├└─ ") for line in found.tree()] == [
+            "A 2 a2",
+            "made by e1 (execution 1 COMPLETE)",
+            "read key: A 1 a1",
+            "wrote key: A 3 a3",
+            "used by e2 (execution 2 COMPLETE)",
+        ]
+
+    def test_deep_levels_begin_at_the_left(self) -> None:
+        """A tree grows with the lineage, not with its square: each line stays short."""
+        lines = str(walk(store_with(chain(100)), [101])).splitlines()
+        assert max(map(len, lines)) < 150
+        assert lines[30].startswith("   " * 29)
+        assert lines[31].startswith("30: └─ ")
+        assert lines[92].startswith("90:    └─ ")
 
     def test_missing_nodes_are_named(self) -> None:
         """Events of a damaged store that point at nothing are drawn as missing."""

@@ -21,6 +21,9 @@ __all__ = ["lineage"]
 @click.option("--up", is_flag=True, help="What it was made from; the default.")
 @click.option("--down", is_flag=True, help="What was made from it; both may be given.")
 @click.option(
+    "--siblings", is_flag=True, help="Both, and at every node: what was made beside it, too."
+)
+@click.option(
     "--max-hops",
     type=click.IntRange(min=1),
     metavar="N",
@@ -47,6 +50,7 @@ def lineage(
     artifact: int,
     up: bool,
     down: bool,
+    siblings: bool,
     max_hops: int | None,
     stop_at: str | None,
     stop_at_execution: str | None,
@@ -56,7 +60,7 @@ def lineage(
 ) -> None:
     """Show what an artifact was made from; ARTIFACT is its id.
 
-    JSON fields: artifact (the id), upstream, downstream; artifacts: id, type, name, uri;
+    JSON fields: artifact (the id), upstream, downstream, siblings; artifacts: id, type, name, uri;
     executions: id, type, name, state, step (its name in its run), step_state (what its run makes
     of the state); events between them: artifact, execution, type, path (keys and indexes), time.
     """
@@ -66,8 +70,9 @@ def lineage(
     with opened(store) as found, hinted("'metastore artifact list' lists them"):
         view = found.artifact(artifact)
         walked = view.lineage(
-            upstream=up or not down,
-            downstream=down,
+            upstream=up or siblings or not down,
+            downstream=down or siblings,
+            siblings=siblings,
             max_hops=max_hops,
             stop_at=stop_at,
             stop_at_execution=stop_at_execution,
@@ -85,13 +90,12 @@ def lineage(
         return
     lines(walked.tree())
     if not walked.events and to is None:
-        remark(f"no step is recorded that {_ASKED[up, down]} it")
+        remark(f"no step is recorded that {_ASKED[walked.upstream, walked.downstream]} it")
 
 
 _ASKED = {
     (True, True): "made or used",
     (True, False): "made",
-    (False, False): "made",
     (False, True): "used",
 }
 
@@ -104,6 +108,7 @@ def _graph(walked: Lineage) -> dict[str, Any]:
         "artifact": walked.start[0],
         "upstream": walked.upstream,
         "downstream": walked.downstream,
+        "siblings": walked.siblings,
         "artifacts": [_fields.short(each) for _, each in sorted(walked.artifacts.items())],
         "executions": [
             {

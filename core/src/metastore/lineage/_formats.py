@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from metastore.drawing import Box, Line, page, svg
 from metastore.errors import CapabilityError
+from metastore.lineage._ways import Node
 from metastore.model import Event, ExecutionState, NodeKind
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ __all__ = ["dot", "html", "mermaid", "networkx_graph", "picture"]
 
 MOST_DRAWN = 300
 """Nodes of a picture that is still one."""
-
-Node = tuple[NodeKind, int]
 
 
 def _nodes(lineage: Lineage) -> list[Node]:

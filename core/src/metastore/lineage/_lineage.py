@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from metastore.errors import NotFoundError, Offender
+from metastore.lineage._ways import Edge, Node, Way, Ways
 from metastore.model import Artifact, Event, Execution, ExecutionState, NodeKind
 
 __all__ = ["Lineage", "StepLabel"]
@@ -39,6 +40,8 @@ class Lineage:
     """Each event once, by id."""
     steps: Mapping[int, StepLabel]
     """What executions are in their runs, where that is known."""
+    siblings: bool = False
+    """Whether the walk went both ways at every node."""
 
     def __str__(self) -> str:
         return "\n".join(self.tree())
@@ -60,11 +63,7 @@ class Lineage:
             The walk did not come to that artifact.
         """
         target = (NodeKind.ARTIFACT, artifact)
-        ways = [
-            _Ways(self.events, upwards=upwards)
-            for upwards, walked in ((True, self.upstream), (False, self.downstream))
-            if walked
-        ]
+        ways = [Ways(self.events, way) for way in self._directions()]
         starts = [(NodeKind.ARTIFACT, id) for id in self.start]
         on_paths: set[tuple[NodeKind, int]] = set()
         for there, back in ((each, each.turned()) for each in ways):
@@ -131,39 +130,48 @@ class Lineage:
         """What a node is called where it is drawn."""
         return self._artifact(id) if kind is NodeKind.ARTIFACT else self._execution(id)
 
+    def _directions(self) -> list[Way]:
+        return [Way.UP] * self.upstream + [Way.DOWN] * self.downstream
+
     def tree(self) -> Iterator[str]:
         """Lines of a tree for the terminal: what it came from, then what came from it.
 
-        A node that several ways lead to is drawn out once; elsewhere it is only named.
+        A node that several ways lead to is drawn out once; elsewhere it is only named.  What is
+        deeper than 30 levels begins at the left again, behind the number of its level.
         """
         for id in self.start:
+            start = (_ARTIFACT, id)
             yield self._artifact(id)
             # Two trees from one root: only the last branch of the second closes it.
             trees = [
-                (verb, _Ways(self.events, upwards=verb == "made by"))
-                for verb, wanted in (("made by", self.upstream), ("used by", self.downstream))
-                if wanted
+                Ways(self.events, way)
+                for way in ([Way.ALL] if self.siblings else self._directions())
             ]
-            trees = [(verb, ways) for verb, ways in trees if ways.next(NodeKind.ARTIFACT, id)]
-            for verb, ways in trees:
-                yield from self._branches(id, verb, ways, more=verb != trees[-1][0])
+            trees = [ways for ways in trees if ways.next(start)]
+            for ways in trees:
+                yield from self._branches(start, ways, more=ways is not trees[-1])
 
-    def _branches(self, start: int, verb: str, ways: _Ways, *, more: bool) -> Iterator[str]:
-        seen = {(NodeKind.ARTIFACT, start)}
+    def _branches(self, start: Node, ways: Ways, *, more: bool) -> Iterator[str]:
+        drawn = {start}
         # A stack, not recursion: lineage may be thousands of steps deep.
-        stack = _children([], ways.next(NodeKind.ARTIFACT, start), more=more)
+        stack = _branches_of(start, _Indent(), ways.next(start), more=more)
         while stack:
-            prefix, last, kind, id, key = stack.pop()
-            again = (kind, id) in seen
-            seen.add((kind, id))
-            further = [] if again else ways.next(kind, id)
-            if kind is NodeKind.EXECUTION:
-                label = f"{verb} {self._execution(id)}"
-            else:
-                label = f"{key}: {self._artifact(id)}" if key else self._artifact(id)
-            above = " (see above)" if again and ways.next(kind, id) else ""
-            yield f"{_indent(prefix)}{'└─ ' if last else '├─ '}{label}{above}"
-            stack += _children([*prefix, last], further)
+            near, edge, indent, last = stack.pop()
+            again = edge.node in drawn
+            drawn.add(edge.node)
+            further = ways.next(edge.node, but=near)
+            above = " (see above)" if again and further else ""
+            yield f"{indent}{'└─ ' if last else '├─ '}{self._said(edge)}{above}"
+            if not again:
+                stack += _branches_of(edge.node, indent.below(last), further)
+
+    def _said(self, edge: Edge) -> str:
+        kind, id = edge.node
+        if kind is _EXECUTION:
+            return f"{'made' if edge.is_output else 'used'} by {self._execution(id)}"
+        said = f"{edge.key}: {self._artifact(id)}" if edge.key else self._artifact(id)
+        # In a tree of one direction an execution has only the ones, or the others.
+        return f"{'wrote' if edge.is_output else 'read'} {said}" if self.siblings else said
 
     def _artifact(self, id: int) -> str:
         artifact = self.artifacts.get(id)
@@ -182,54 +190,29 @@ class Lineage:
         return f"{called} (execution {id}{f' {state.name}' if state else ''})"
 
 
-def _children(
-    prefix: list[bool], found: list[tuple[NodeKind, int, str]], *, more: bool = False
-) -> list[tuple[list[bool], bool, NodeKind, int, str]]:
+class _Indent(NamedTuple):
+    """What stands in front of a branch; of deep ones only the innermost levels are drawn."""
+
+    level: int = 0
+    text: str = ""
+
+    def __str__(self) -> str:
+        begun = self.level // _DRAWN_LEVELS * _DRAWN_LEVELS
+        return f"{begun}: {self.text}" if begun else self.text
+
+    def below(self, last: bool) -> _Indent:
+        level = self.level + 1
+        text = "" if level % _DRAWN_LEVELS == 0 else self.text + ("   " if last else "│  ")
+        return _Indent(level, text)
+
+
+_DRAWN_LEVELS = 30
+"""With all of them a chain of thousands of steps would be a text of many megabytes."""
+
+
+def _branches_of(
+    near: Node, indent: _Indent, edges: list[Edge], *, more: bool = False
+) -> list[tuple[Node, Edge, _Indent, bool]]:
     """Stack entries, the first to be drawn on top; `more` where others follow below them."""
-    last = None if more else len(found) - 1
-    entries = [(prefix, at == last, *each) for at, each in enumerate(found)]
-    return entries[::-1]
-
-
-def _indent(prefix: list[bool]) -> str:
-    return "".join("   " if last else "│  " for last in prefix)
-
-
-class _Ways:
-    """Where the events lead in one direction."""
-
-    def __init__(self, events: Iterable[Event], *, upwards: bool) -> None:
-        self._from: dict[tuple[NodeKind, int], dict[tuple[NodeKind, int], str]] = {}
-        for event in events:
-            artifact = (NodeKind.ARTIFACT, event.artifact_id)
-            execution = (NodeKind.EXECUTION, event.execution_id)
-            into_artifact = event.type.is_output
-            if not (into_artifact or event.type.is_input):
-                continue
-            key = next((step for step in event.path if isinstance(step, str)), "")
-            source, target = (execution, artifact) if into_artifact else (artifact, execution)
-            near, far = (target, source) if upwards else (source, target)
-            self._from.setdefault(near, {}).setdefault(far, key)
-
-    def turned(self) -> _Ways:
-        """The same ways, walked back."""
-        back = _Ways((), upwards=False)
-        for near, found in self._from.items():
-            for far, key in found.items():
-                back._from.setdefault(far, {})[near] = key
-        return back
-
-    def reached(self, starts: Iterable[tuple[NodeKind, int]]) -> set[tuple[NodeKind, int]]:
-        """All nodes that the ways lead to, the starts included."""
-        seen = set(starts)
-        stack = list(seen)
-        while stack:
-            for far in self._from.get(stack.pop(), ()):
-                if far not in seen:
-                    seen.add(far)
-                    stack.append(far)
-        return seen
-
-    def next(self, kind: NodeKind, id: int) -> list[tuple[NodeKind, int, str]]:
-        """The neighbours, in the order of events, with the key of the event."""
-        return [(*node, key) for node, key in self._from.get((kind, id), {}).items()]
+    last = None if more else len(edges) - 1
+    return [(near, edge, indent, at == last) for at, edge in enumerate(edges)][::-1]

@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import cast
 
 from metastore.base import BaseMetadataStore
+from metastore.errors import InvalidError
 from metastore.lineage._lineage import Lineage
+from metastore.lineage._ways import Way
 from metastore.model import Artifact, Event, Execution, NodeKind
 from metastore.query import EventQuery, Filter, NodeQuery, check_number
 
@@ -25,6 +27,7 @@ def walk(
     max_hops: int | None = None,
     stop_at: str | None = None,
     stop_at_execution: str | None = None,
+    siblings: bool = False,
 ) -> Lineage:
     """Walk the events, whole frontiers at a time.
 
@@ -34,21 +37,29 @@ def walk(
         Ids to begin with.
     upstream, downstream:
         Towards what they were made from; towards what was made from them; both are two walks, so
-        that a sibling (another output of the same execution's input) is in neither.
+        that a sibling (what else was made from the same input) is in neither.
     max_hops:
         How far: from an artifact to an execution, or on to an artifact, is one hop; 0 is the
         artifacts alone, None as far as it goes.
     stop_at, stop_at_execution:
         Filters (docs/filters.md): an artifact, an execution that fulfils its filter is the last
         one on its way.  Where the walk begins, it does not stop.
+    siblings:
+        Go both ways at every node, so that everything that hangs together is found: what
+        ml-metadata's get_lineage_subgraph calls BIDIRECTIONAL.  Asks for both directions.
 
     Raises
     ------
     FilterError
         `stop_at` or `stop_at_execution` is no filter.
     InvalidError
-        `max_hops` is no integer, or negative.
+        `max_hops` is no integer, or negative; or `siblings` are wanted in one direction.
     """
+    if siblings and not (upstream and downstream):
+        raise InvalidError(
+            "siblings are found in both directions together",
+            hint="ask for upstream=True and downstream=True",
+        )
     if max_hops is not None:
         check_number(
             max_hops, "max_hops is an integer from 0", 0, hint="use None to go all the way"
@@ -60,13 +71,12 @@ def walk(
     }
     events: dict[tuple[int, int, int], Event] = {}
     artifact_ids, execution_ids = set(artifacts), set[int]()
-    for wanted, upwards in ((upstream, True), (downstream, False)):
-        if wanted:
-            found = _walk_one_way(backend, set(artifacts), upwards, max_hops, stops)
-            for event in found:
-                events[event.artifact_id, event.execution_id, event.type] = event
-                artifact_ids.add(event.artifact_id)
-                execution_ids.add(event.execution_id)
+    ways = [Way.ALL] if siblings else [Way.UP] * upstream + [Way.DOWN] * downstream
+    for way in ways:
+        for event in _walk_one_way(backend, set(artifacts), way, max_hops, stops):
+            events[event.artifact_id, event.execution_id, event.type] = event
+            artifact_ids.add(event.artifact_id)
+            execution_ids.add(event.execution_id)
     return Lineage(
         tuple(artifacts),
         upstream,
@@ -81,13 +91,14 @@ def walk(
         ),
         tuple(sorted(events.values(), key=lambda event: (event.id, event))),
         {},
+        siblings,
     )
 
 
 def _walk_one_way(
     backend: BaseMetadataStore,
     frontier: set[int],
-    upwards: bool,
+    way: Way,
     max_hops: int | None,
     stops: Mapping[NodeKind, Filter],
 ) -> Iterator[Event]:
@@ -95,11 +106,9 @@ def _walk_one_way(
     kind, hops = NodeKind.ARTIFACT, 0
     while frontier and (max_hops is None or hops < max_hops):
         at_artifacts = kind is NodeKind.ARTIFACT
-        # Upwards an artifact leads to what wrote it, an execution to what it read.
-        wants_outputs = at_artifacts is upwards
         reached: set[int] = set()
         for event in _events(backend, kind, frontier):
-            if event.type.is_output if wants_outputs else event.type.is_input:
+            if way.follows(event, from_artifact=at_artifacts):
                 yield event
                 reached.add(event.execution_id if at_artifacts else event.artifact_id)
         kind = NodeKind.EXECUTION if at_artifacts else NodeKind.ARTIFACT

@@ -11,7 +11,13 @@ from metastore.model import Context, Execution, LinkKind, NodeKind
 from metastore.pipelines._records import RunRecord, StepRecord, has_ended, state_of_run
 from metastore.query import LinkQuery, NodeQuery
 
-__all__ = ["Convention", "contexts_of_executions", "executions_of_contexts"]
+__all__ = [
+    "Convention",
+    "contexts_of_executions",
+    "executions_of_contexts",
+    "parents_of_contexts",
+    "run_of_steps",
+]
 
 
 class Convention(ABC):
@@ -78,6 +84,24 @@ def contexts_of_executions(
         if link.context_id in contexts:
             found[link.other_id].append(contexts[link.context_id])
     return found
+
+
+def parents_of_contexts(
+    backend: BaseMetadataStore, contexts: Sequence[int], types: Sequence[str]
+) -> dict[int, list[str]]:
+    """The names of each context's parents of these types, sorted; those without left out.
+
+    By type: a partial run of TFX has the run that it continues as a parent, too.
+    """
+    links = backend.read_links(LinkQuery(LinkKind.PARENT, context_ids=contexts))
+    ids = sorted({link.other_id for link in links})
+    parents = backend.read_nodes(NodeQuery(NodeKind.CONTEXT, ids=ids, type_names=types))
+    names = {node.id: node.name or "" for node in parents}
+    found: dict[int, list[str]] = {}
+    for link in links:
+        if link.other_id in names:
+            found.setdefault(link.context_id, []).append(names[link.other_id])
+    return {id: sorted(each) for id, each in found.items()}
 
 
 def run_of_steps(

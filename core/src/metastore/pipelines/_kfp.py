@@ -12,10 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from metastore.base import BaseMetadataStore
-from metastore.model import Context, Execution, ExecutionState, LinkKind, NodeKind, Value
-from metastore.pipelines._convention import Convention, executions_of_contexts
+from metastore.model import Context, Execution, ExecutionState, NodeKind, Value
+from metastore.pipelines._convention import (
+    Convention,
+    executions_of_contexts,
+    parents_of_contexts,
+)
 from metastore.pipelines._records import RunRecord, StepRecord, has_ended, state_of_run
-from metastore.query import LinkQuery, NodeQuery
+from metastore.query import NodeQuery
 
 __all__ = ["KubeflowPipelines"]
 
@@ -51,24 +55,12 @@ class KubeflowPipelines(Convention):
         self, backend: BaseMetadataStore, contexts: Sequence[Context]
     ) -> list[RunRecord]:
         """State and times are those of the executions."""
-        links = backend.read_links(
-            LinkQuery(LinkKind.PARENT, context_ids=[each.id for each in contexts])
-        )
-        parents = backend.read_nodes(
-            NodeQuery(
-                NodeKind.CONTEXT,
-                ids=sorted({link.other_id for link in links}),
-                type_names=list(self.PIPELINE_TYPES),
-            )
-        )
-        names = {node.id: node.name for node in parents}
-        pipelines = {
-            link.context_id: names[link.other_id] for link in links if link.other_id in names
-        }
-        found = executions_of_contexts(backend, [each.id for each in contexts])
-        return [self._run(each, pipelines.get(each.id), found[each.id]) for each in contexts]
+        ids = [each.id for each in contexts]
+        pipelines = parents_of_contexts(backend, ids, self.PIPELINE_TYPES)
+        found = executions_of_contexts(backend, ids)
+        return [self._run(each, pipelines.get(each.id, []), found[each.id]) for each in contexts]
 
-    def _run(self, context: Context, pipeline: str | None, found: list[Execution]) -> RunRecord:
+    def _run(self, context: Context, pipelines: list[str], found: list[Execution]) -> RunRecord:
         root = next((each for each in found if _is_root(each)), None)
         steps = _steps(found, found)
         state = _state_of_run(steps)
@@ -86,7 +78,7 @@ class KubeflowPipelines(Convention):
             context.name or "",
             context,
             self.NAME,
-            pipeline,
+            ", ".join(pipelines) or None,
             state,
             error=next((step.error for step in steps if step.error), None),
             parameters={} if root is None else _struct(root, "inputs"),

@@ -7,10 +7,10 @@ from typing import TypeVar
 
 from metastore import layout
 from metastore.base import BaseMetadataStore
-from metastore.model import Context, Execution, ExecutionState, LinkKind, NodeKind, Value
-from metastore.pipelines._convention import Convention
+from metastore.model import Context, Execution, ExecutionState, NodeKind, Value
+from metastore.pipelines._convention import Convention, parents_of_contexts
 from metastore.pipelines._records import RunRecord, StepRecord, has_ended
-from metastore.query import LinkQuery, NodeQuery
+from metastore.query import NodeQuery
 
 __all__ = ["Ours"]
 
@@ -32,23 +32,11 @@ class Ours(Convention):
         self, backend: BaseMetadataStore, contexts: Sequence[Context]
     ) -> list[RunRecord]:
         """State and times stand in the run's own properties."""
-        links = backend.read_links(
-            LinkQuery(LinkKind.PARENT, context_ids=[each.id for each in contexts])
-        )
-        parents = backend.read_nodes(
-            NodeQuery(
-                NodeKind.CONTEXT,
-                ids=sorted({link.other_id for link in links}),
-                type_names=list(self.PIPELINE_TYPES),
-            )
-        )
-        names = {node.id: node.name for node in parents}
-        pipelines = {
-            link.context_id: names[link.other_id] for link in links if link.other_id in names
-        }
-        return [self._run(each, pipelines.get(each.id)) for each in contexts]
+        ids = [each.id for each in contexts]
+        pipelines = parents_of_contexts(backend, ids, self.PIPELINE_TYPES)
+        return [self._run(each, pipelines.get(each.id, [])) for each in contexts]
 
-    def _run(self, context: Context, pipeline: str | None) -> RunRecord:
+    def _run(self, context: Context, pipelines: list[str]) -> RunRecord:
         properties = context.properties
         word = properties.get(layout.STATE)
         known = isinstance(word, str) and word in ExecutionState.__members__
@@ -57,7 +45,7 @@ class Ours(Convention):
             context.name or "",
             context,
             self.NAME,
-            pipeline,
+            ", ".join(pipelines) or None,
             state,
             error=_text(properties, layout.ERROR),
             parameters=_by_name(context.custom_properties),

@@ -20,6 +20,7 @@ from metastore.pipelines._convention import (
     Convention,
     contexts_of_executions,
     executions_of_contexts,
+    parents_of_contexts,
     run_of_steps,
 )
 from metastore.pipelines._records import RunRecord, StepRecord, has_ended
@@ -115,7 +116,10 @@ class TFXNodes(_TFX):
         """The pipeline is the run's parent, or that of its executions."""
         ids = [each.id for each in contexts]
         steps = self._steps(backend, ids)
-        pipelines = self._parents(backend, ids)
+        pipelines = {
+            id: set(names)
+            for id, names in parents_of_contexts(backend, ids, self.PIPELINE_TYPES).items()
+        }
         orphans = {step.execution.id: id for id in ids if id not in pipelines for step in steps[id]}
         if orphans:
             shared = contexts_of_executions(backend, orphans, self.PIPELINE_TYPES)
@@ -137,23 +141,6 @@ class TFXNodes(_TFX):
 
     def _name(self, steps: Sequence[StepRecord]) -> str:
         return _zenml.NAME if any(_zenml.is_step(each.execution) for each in steps) else self.NAME
-
-    def _parents(self, backend: BaseMetadataStore, ids: list[int]) -> dict[int, set[str]]:
-        links = backend.read_links(LinkQuery(LinkKind.PARENT, context_ids=ids))
-        # By type: a partial run has the run that it continues as a parent, too.
-        parents = backend.read_nodes(
-            NodeQuery(
-                NodeKind.CONTEXT,
-                ids=sorted({link.other_id for link in links}),
-                type_names=list(self.PIPELINE_TYPES),
-            )
-        )
-        names = {node.id: node.name or "" for node in parents}
-        found: dict[int, set[str]] = {}
-        for link in links:
-            if link.other_id in names:
-                found.setdefault(link.context_id, set()).add(names[link.other_id])
-        return found
 
     def _names(self, backend: BaseMetadataStore, executions: Sequence[Execution]) -> dict[int, str]:
         """By the `node` context ``<pipeline>.<node>``; both parts may hold dots."""

@@ -246,7 +246,8 @@ def _apart(condition: Exists) -> tuple[dict[str, list[Condition]], list[Conditio
     for each in inner.conditions if isinstance(inner, Every) else (inner,):
         named = aliases_of(each)
         if len(named) == 1 and named <= {alias for alias, _ in condition.aliases}:
-            alone.setdefault(*named, []).append(each)
+            (alias,) = named
+            alone.setdefault(alias, []).append(each)
         else:
             together.append(each)
     return alone, together

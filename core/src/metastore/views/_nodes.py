@@ -140,6 +140,7 @@ class ArtifactView(_NodeView[Artifact], StoredArtifact):
         max_hops: int | None = None,
         stop_at: str | None = None,
         stop_at_execution: str | None = None,
+        siblings: bool = False,
     ) -> Lineage:
         """What it was made from, or what was made from it; see `metastore.lineage.walk`."""
         return trace(
@@ -150,6 +151,7 @@ class ArtifactView(_NodeView[Artifact], StoredArtifact):
             max_hops=max_hops,
             stop_at=stop_at,
             stop_at_execution=stop_at_execution,
+            siblings=siblings,
         )
 
 

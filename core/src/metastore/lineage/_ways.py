@@ -1,0 +1,85 @@
+"""Where events lead: from what was first to what came of it, or back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+from typing import NamedTuple, TypeAlias
+
+from metastore.model import Event, NodeKind
+
+__all__ = ["Edge", "Node", "Way", "Ways"]
+
+Node: TypeAlias = "tuple[NodeKind, int]"
+
+
+class Edge(NamedTuple):
+    """A way to a node, over an event."""
+
+    node: Node
+    key: str
+    is_output: bool
+
+
+class Way(Enum):
+    """Which way events are followed."""
+
+    UP, DOWN, ALL = range(3)
+
+    def follows(self, event: Event, *, from_artifact: bool) -> bool:
+        """Whether this way leads over the event from its artifact, or from its execution."""
+        if self is Way.ALL:
+            return event.type.is_output or event.type.is_input
+        # Upwards an artifact leads to what wrote it, an execution to what it read.
+        wants_outputs = from_artifact is (self is Way.UP)
+        return event.type.is_output if wants_outputs else event.type.is_input
+
+
+class Ways:
+    """Where the events lead, in one direction or in both."""
+
+    def __init__(self, events: Iterable[Event], way: Way) -> None:
+        self.way = way
+        self._from: dict[Node, dict[Node, Edge]] = {}
+        for event in events:
+            artifact = (NodeKind.ARTIFACT, event.artifact_id)
+            execution = (NodeKind.EXECUTION, event.execution_id)
+            is_output = event.type.is_output
+            if not (is_output or event.type.is_input):
+                continue
+            key = next((step for step in event.path if isinstance(step, str)), "")
+            earlier, later = (execution, artifact) if is_output else (artifact, execution)
+            if way is not Way.DOWN:
+                self._add(later, Edge(earlier, key, is_output))
+            if way is not Way.UP:
+                self._add(earlier, Edge(later, key, is_output))
+
+    def _add(self, near: Node, edge: Edge) -> None:
+        self._from.setdefault(near, {}).setdefault(edge.node, edge)
+
+    def turned(self) -> Ways:
+        """The same ways, walked back."""
+        back = Ways((), self.way)
+        for near, found in self._from.items():
+            for far, edge in found.items():
+                back._add(far, edge._replace(node=near))
+        return back
+
+    def reached(self, starts: Iterable[Node]) -> set[Node]:
+        """All nodes that the ways lead to, the starts included."""
+        seen = set(starts)
+        stack = list(seen)
+        while stack:
+            for far in self._from.get(stack.pop(), ()):
+                if far not in seen:
+                    seen.add(far)
+                    stack.append(far)
+        return seen
+
+    def next(self, node: Node, *, but: Node | None = None) -> list[Edge]:
+        """The edges from a node, in the order of events.
+
+        Where they lead both ways, without the one back to where it was come from.
+        """
+        left = but if self.way is Way.ALL else None
+        return [edge for far, edge in self._from.get(node, {}).items() if far != left]
