@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metastore.drawing import Box, Line, layered, page, svg
+from metastore.drawing import Box, Line, boxes, layered, page, svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -128,3 +128,104 @@ def test_what_is_cut_is_whole_in_the_tooltip() -> None:
     assert len(shown) == 30
     assert (shown[:5], shown[-3:]) == ("begin", "end")
     assert group.findtext(f"{SVG}title") == f"a {text}"
+
+
+# Boxes in a terminal.
+
+UP, DOWN, LEFT, RIGHT = (-1, 0), (1, 0), (0, -1), (0, 1)
+FROM = {  # Where a line that comes in one direction goes on.
+    DOWN: {
+        "│": [DOWN],
+        "└": [RIGHT],
+        "┘": [LEFT],
+        "┴": [LEFT, RIGHT],
+        "├": [DOWN, RIGHT],
+        "┤": [DOWN, LEFT],
+        "┼": [DOWN, LEFT, RIGHT],
+    },
+    LEFT: {"─": [LEFT], "│": [LEFT], "┌": [DOWN], "┬": [LEFT, DOWN]},
+    RIGHT: {"─": [RIGHT], "│": [RIGHT], "┐": [DOWN], "┬": [RIGHT, DOWN]},
+}
+
+
+def traced(picture: list[str], count: int) -> set[tuple[int, int]]:
+    """The edges that a reader sees, who follows each line down to the head of an arrow."""
+    wide = max(map(len, picture))
+    grid = [line.ljust(wide) for line in picture]
+    owner: dict[tuple[int, int], int] = {}
+    for number in range(count):
+        (row,) = (at for at, line in enumerate(grid) if f" n{number} " in line)
+        middle = grid[row].index(f" n{number} ") + 1
+        left, right = grid[row].rindex("│", 0, middle), grid[row].index("│", middle)
+        for column in range(left, right):
+            owner[row - 1, column] = owner[row + 1, column] = number
+    edges = set()
+    for at, line in enumerate(grid):
+        for column, each in enumerate(line):
+            if each != "┬" or (at, column) not in owner:
+                continue
+            going = [((at + 1, column), DOWN)]
+            while going:
+                (row, column_now), way = going.pop()
+                found = grid[row][column_now]
+                if found == "▼":
+                    edges.add((owner[at, column], owner[row + 1, column_now]))
+                    continue
+                going += [((row + on[0], column_now + on[1]), on) for on in FROM[way][found]]
+    return edges
+
+
+@given(graphs())
+def test_lines_lead_where_edges_lead(graph: tuple[int, list[tuple[int, int]]]) -> None:
+    """Whoever follows the lines of a picture comes from each box to its targets, and no other."""
+    count, edges = graph
+    forward = {(min(edge), max(edge)) for edge in edges if edge[0] != edge[1]}
+    picture = boxes([f"n{number}" for number in range(count)], sorted(forward))
+    assert picture is not None
+    assert traced(picture, count) == forward
+
+
+def test_a_picture_of_boxes() -> None:
+    """Boxes stand in layers, from top to bottom; a line passes by what it does not lead to."""
+    names = ["split", "train", "evaluate"]
+    drawn = """
+    ┌───────┐
+    │ split │
+    └───┬───┘
+    ┌───┴────┐
+    ▼        │
+┌───────┐    │
+│ train │    │
+└───┬───┘    │
+    └──┐ ┌───┘
+       ▼ ▼
+  ┌──────────┐
+  │ evaluate │
+  └──────────┘"""
+    assert boxes(names, [(0, 1), (1, 2), (0, 2), (0, 2)]) == drawn.splitlines()[1:]
+
+
+def test_boxes_fit_the_terminal() -> None:
+    """Where there is little room texts lose their middle; where there is too little, None."""
+    names = [f"a-step-with-a-long-name-{number}" for number in range(3)]
+    edges = [(0, 1), (0, 2)]
+    for width in (200, 60, 40, 30):
+        picture = boxes(names, edges, width=width)
+        assert picture is not None
+        assert max(map(len, picture)) <= width
+    assert boxes(names, edges, width=20) is None
+    assert boxes([], []) == []
+
+
+def test_boxes_of_a_cycle_and_of_one() -> None:
+    """What leads back has its arrow upwards; what leads to itself is not drawn."""
+    picture = boxes(["a", "b"], [(0, 1), (1, 0), (1, 1)])
+    assert picture is not None
+    assert "▲" in "".join(picture)
+    assert "▼" in "".join(picture)
+
+
+def test_wide_characters_take_two_cells() -> None:
+    """A box around wide characters is closed where the terminal ends it."""
+    assert boxes(["日本"], []) == ["┌──────┐", "│ 日本 │", "└──────┘"]
+    assert boxes(["e\u0301"], []) == ["┌───┐", "│ e\u0301 │", "└───┘"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 __all__ = ["Layout", "layered"]
 
@@ -21,7 +21,10 @@ _MOST_BENDS = 20_000
 
 @dataclass(frozen=True)
 class Layout:
-    """Where nodes stand: `layer` along the flow, from 0; `place` across it, at least 1 apart."""
+    """Where nodes stand: `layer` along the flow, from 0; `place` across it, at least 1 apart.
+
+    A bend needs less room, where that was asked for.
+    """
 
     layer: Sequence[int]
     """Of each node, by its number."""
@@ -35,11 +38,11 @@ class Layout:
         return max(self.layer, default=-1) + 1
 
 
-def layered(count: int, edges: Sequence[tuple[int, int]]) -> Layout:
+def layered(count: int, edges: Sequence[tuple[int, int]], *, bend: float = 1.0) -> Layout:
     """Lay out `count` nodes, numbered from 0, with edges between them.
 
     Edges may be repeated, lead back, or from a node to itself; the same graph is always laid out
-    in the same way.
+    in the same way.  `bend` is the room of a bend across the flow; that of a node is 1.
     """
     forward = _without_cycles(count, edges)
     layer = _longest_paths(count, forward)
@@ -49,7 +52,7 @@ def layered(count: int, edges: Sequence[tuple[int, int]]) -> Layout:
     segments = [pair for chain in chains for pair in pairwise(chain)]
     below, above = _neighbours(len(every), segments)
     _order(rows, below, above)
-    place = _places(rows, below, above)
+    place = _places(rows, below, above, [1.0] * count + [bend] * len(bends))
     routes = []
     for (source, _), (first, *_), chain in zip(edges, forward, chains, strict=True):
         route = [(every[each], place[each]) for each in chain]
@@ -191,11 +194,13 @@ def _crossings(rows: list[list[int]], below: list[list[int]]) -> int:
     return total
 
 
-def _places(rows: list[list[int]], below: list[list[int]], above: list[list[int]]) -> list[float]:
+def _places(
+    rows: list[list[int]], below: list[list[int]], above: list[list[int]], room: Sequence[float]
+) -> list[float]:
     place = [0.0] * len(below)
     for row in rows:
-        for at, node in enumerate(row):
-            place[node] = float(at)
+        for node, offset in zip(row, _offsets([room[node] for node in row]), strict=True):
+            place[node] = offset
     for sweep in range(_SWEEPS):
         down = sweep % 2 == 0
         for row in rows if down else rows[::-1]:
@@ -205,26 +210,32 @@ def _places(rows: list[list[int]], below: list[list[int]], above: list[list[int]
                 wanted.append(
                     sum(place[each] for each in near) / len(near) if near else place[node]
                 )
-            for node, found in zip(row, _apart(wanted), strict=True):
+            rooms = [room[node] for node in row]
+            for node, found in zip(row, _apart(wanted, rooms), strict=True):
                 place[node] = found
     least = min(place, default=0.0)
     return [each - least for each in place]
 
 
-def _apart(wanted: Sequence[float]) -> list[float]:
-    """The places nearest to the wanted ones (least squares) that keep the order, 1 apart.
+def _offsets(room: Sequence[float]) -> list[float]:
+    """The places of nodes that stand side by side as near as their room allows."""
+    middles = [(before + after) / 2 for before, after in pairwise(room)]
+    return [0.0, *accumulate(middles)][: len(room)]
 
-    Isotonic regression by pooling adjacent violators, of each place less its number.
+
+def _apart(wanted: Sequence[float], room: Sequence[float]) -> list[float]:
+    """The places nearest to the wanted ones (least squares) that keep order and distance.
+
+    Isotonic regression by pooling adjacent violators, of each place less its offset.
     """
+    offsets = _offsets(room)
     blocks: list[tuple[float, int]] = []
-    for at, each in enumerate(wanted):
-        mean, size = each - at, 1
+    for each, offset in zip(wanted, offsets, strict=True):
+        mean, size = each - offset, 1
         while blocks and blocks[-1][0] > mean:
             before, count = blocks.pop()
             mean = (before * count + mean * size) / (count + size)
             size += count
         blocks.append((mean, size))
-    found: list[float] = []
-    for mean, size in blocks:
-        found += [mean + len(found) + at for at in range(size)]
-    return found
+    means = [mean for mean, size in blocks for _ in range(size)]
+    return [mean + offset for mean, offset in zip(means, offsets, strict=True)]
