@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar, overload
 
 from metastore.base import BaseMetadataStore, cursor_of
-from metastore.errors import InvalidError
+from metastore.errors import InvalidError, MetastoreError
 from metastore.model import AnyNode
 from metastore.query import Cursor, Filter, NodeQuery, check_number
 from metastore.values import INT64_MAX
@@ -183,6 +183,20 @@ class Listing(Sequence[T_co]):
         if len(shown) > 3:
             lines.append(f"... {len(self)} in all")
         return "[" + ",\n ".join(lines) + "]"
+
+    def _repr_html_(self) -> str:
+        """A table of the first ten, for notebooks."""
+        from metastore.drawing import card, table
+
+        try:
+            shown: Sequence[Any] = self._wrap(self._take(self._query, 11))
+            rows = [each._row_html_() for each in shown[:10]]
+            more = f"... {len(self)} in all" if len(shown) > 10 else ""
+        except MetastoreError as error:
+            return card("", str(error))
+        if not rows:
+            return card("", "an empty list")
+        return card("", table([*rows[0]], ([*row.values()] for row in rows)), more)
 
 
 @dataclass(frozen=True)

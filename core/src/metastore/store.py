@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from metastore import pipelines
 from metastore.base import BaseMetadataStore
 from metastore.batch import Batch, Merge, NodeDraft, WrittenBatch
-from metastore.errors import ConflictError, InvalidError, NotFoundError, Offender
+from metastore.errors import ConflictError, InvalidError, MetastoreError, NotFoundError, Offender
 from metastore.listing import Listing, checked_limit
 from metastore.model import AnyNode, Artifact, Context, Execution, NodeKind, Type, TypeKey, Value
 from metastore.query import Filter, NodeQuery, OrderBy, TypeQuery, check_number
@@ -46,6 +46,26 @@ class Store:
 
     def __repr__(self) -> str:
         return f"<Store {self.backend.location}>"
+
+    def _repr_html_(self) -> str:
+        """How much is in it, and its newest runs, for notebooks."""
+        from metastore.drawing import Html, card, fields
+
+        try:
+            runs = self.runs(newest_first=True)
+            counted = {
+                "pipelines": self.pipelines(),
+                "runs": runs,
+                "artifacts": self.artifacts(),
+                "executions": self.executions(),
+            }
+            return card(
+                f"store {self.location}",
+                fields((label, str(len(each))) for label, each in counted.items()),
+                Html(runs._repr_html_()) if runs else "",
+            )
+        except MetastoreError as error:
+            return card("", f"{self!r}: {error}")
 
     def __enter__(self) -> Self:
         return self

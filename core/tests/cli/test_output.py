@@ -9,7 +9,7 @@ import pytest
 import metastore
 from metastore import Proto
 from metastore.cli._escape import escape
-from metastore.cli._format import duration, iso
+from metastore.display import duration, iso
 
 from .helper import Command, artifact_of, many_artifacts, on_screen, store_with, use
 

@@ -13,7 +13,7 @@ import base64
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from metastore.cli._format import iso
+from metastore.display import iso
 from metastore.model import AnyNode, Artifact, Execution, Proto
 from metastore.values import kind_of, nonfinite_text
 

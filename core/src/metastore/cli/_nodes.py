@@ -172,8 +172,8 @@ def _none(store: Store, kind: NodeKind, wanted: Wanted) -> str:
 
 def show_properties(properties: Mapping[str, Any], custom: Mapping[str, Any]) -> None:
     """Both maps of properties, where there are any."""
-    from metastore.cli._format import value_text
     from metastore.cli._output import Column, heading, table
+    from metastore.display import value_text
     from metastore.values import kind_of
 
     for title, values in (("Properties", properties), ("Custom properties", custom)):

@@ -21,7 +21,18 @@ from metastore.cli._escape import escape
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Column", "Row", "fields", "heading", "line", "lines", "remark", "state_style", "table"]
+__all__ = [
+    "Column",
+    "Row",
+    "fields",
+    "heading",
+    "line",
+    "lines",
+    "remark",
+    "state_style",
+    "table",
+    "terminal_width",
+]
 
 _GAP = "  "
 _NARROWEST = 8
@@ -66,7 +77,7 @@ def state_style(state: str) -> str:
 
 def table(columns: Sequence[Column], rows: Iterable[Row]) -> int:
     """A table with a header, where there are rows; returns how many."""
-    count, left, width = 0, iter(rows), _width()
+    count, left, width = 0, iter(rows), terminal_width()
     widths = [len(column.title) for column in columns]
     while chunk := [_prepared(row, width) for row in islice(left, _CHUNK)]:
         widths = _widths(columns, chunk, widths, width)
@@ -106,7 +117,7 @@ def line(text: str, *, style: str = "") -> None:
 
 def lines(texts: Iterable[str]) -> None:
     """Lines whose longest word, most likely a uri, loses its middle where they are too long."""
-    width = _width()
+    width = terminal_width()
     for text in texts:
         words = escape(text).split(" ")
         if width is not None:
@@ -122,8 +133,8 @@ def remark(text: str) -> None:
     click.echo(escape(text), err=True)
 
 
-def _width() -> int | None:
-    """The terminal's; None where nobody is to fit lines to anything."""
+def terminal_width() -> int | None:
+    """How wide the terminal is; None where nobody is to fit lines to anything."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 

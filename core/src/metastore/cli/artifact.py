@@ -32,8 +32,8 @@ def list_(wanted: Wanted) -> None:
     custom_properties. Times are ISO 8601 in UTC, or null. An infinite double is "Infinity" or
     "-Infinity", a struct is an object, a proto is an object with type_url and value (base64).
     """
-    from metastore.cli._format import minute
     from metastore.cli._output import Column, state_style
+    from metastore.display import minute
     from metastore.model import NodeKind
 
     where = wanted.condition(NodeKind.ARTIFACT)
@@ -94,8 +94,8 @@ def show(store: str | None, id: int, as_json: bool) -> None:
 
 
 def _show(artifact: ArtifactView, producers: Sequence[str], consumers: Sequence[str]) -> None:
-    from metastore.cli._format import iso
     from metastore.cli._output import fields, line
+    from metastore.display import iso
 
     line(f"artifact {artifact.id}", style="bold")
     fields(

@@ -34,8 +34,8 @@ def list_(wanted: Wanted) -> None:
     JSON fields: id, type, name, external_id, create_time, update_time, properties,
     custom_properties; as of 'metastore artifact list'.
     """
-    from metastore.cli._format import minute
     from metastore.cli._output import Column
+    from metastore.display import minute
     from metastore.model import NodeKind
 
     where = wanted.condition(NodeKind.CONTEXT)
@@ -90,8 +90,8 @@ def show(store: str | None, id: int, as_json: bool) -> None:
 
 
 def _show(view: ContextView) -> None:
-    from metastore.cli._format import iso
     from metastore.cli._output import fields, line
+    from metastore.display import iso
 
     line(f"context {view.id}", style="bold")
     fields(

@@ -30,8 +30,8 @@ def list_(wanted: Wanted) -> None:
     JSON fields: id, type, name, state, external_id, create_time, update_time, properties,
     custom_properties; as of 'metastore artifact list'.
     """
-    from metastore.cli._format import minute
     from metastore.cli._output import Column, state_style
+    from metastore.display import minute
     from metastore.model import NodeKind
 
     where = wanted.condition(NodeKind.EXECUTION)
@@ -93,8 +93,8 @@ def show(store: str | None, id: int, as_json: bool) -> None:
 
 
 def _show(view: ExecutionView, place: str | None) -> None:
-    from metastore.cli._format import iso
     from metastore.cli._output import fields, line
+    from metastore.display import iso
 
     line(f"execution {view.id}", style="bold")
     fields(

@@ -102,7 +102,7 @@ _ASKED = {
 
 def _graph(walked: Lineage) -> dict[str, Any]:
     from metastore.cli import _fields
-    from metastore.cli._format import iso
+    from metastore.display import iso
 
     return {
         "artifact": walked.start[0],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -69,21 +70,32 @@ def list_(
 @run.command("show")
 @click.argument("which", metavar="RUN")
 @click.option("--name", "is_name", is_flag=True, help="RUN is a name, even if it is a number.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "mermaid", "dot", "html"]),
+    default="text",
+    show_default=True,
+    help="Text, a page for a browser, its graph in Mermaid's language or Graphviz's.",
+)
 @reading
-def show(store: str | None, which: str, is_name: bool, as_json: bool) -> None:
-    """Show a run and its steps; RUN is its id or its name.
+def show(store: str | None, which: str, is_name: bool, form: str, as_json: bool) -> None:
+    """Show a run, its steps and how they hang together; RUN is its id or its name.
 
     JSON fields: those of 'metastore run list', and steps: a list with id (of the execution), type,
     name, state, parent (the id of the step that it is a part of), reason (why the state is not the
-    execution's own), error, start_time, end_time,
-    duration_ms, host, process, parameters, metrics, inputs and outputs (by key a list of artifacts
-    with id, type, name, uri).
+    execution's own), error, start_time, end_time, duration_ms, host, process, parameters, metrics,
+    inputs and outputs (by key a list of artifacts with id, type, name, uri).
     """
     from metastore.cli import _fields, _json
 
     with opened(store) as found:
         run = _find(found, which, is_name=is_name)
-        if as_json:
+        graph = run.graph
+        if form != "text" and not as_json:
+            write = {"mermaid": graph.to_mermaid, "dot": graph.to_dot, "html": run.to_html}
+            sys.stdout.write(write[form]())
+        elif as_json:
             _json.write_object({**_fields.run(run), "steps": [*map(_fields.step, run.steps)]})
         else:
             _show(run)
@@ -151,7 +163,7 @@ def show_runs(
 
 
 def _rows(run: Run) -> Iterator[Row]:
-    from metastore.cli._format import duration, minute
+    from metastore.display import duration, minute
 
     yield [
         str(run.id),
@@ -198,8 +210,8 @@ def _by_id_or_name(find: Callable[[int | str], T], which: str, what: str) -> T |
 
 
 def _show(run: Run) -> None:
-    from metastore.cli._format import brief, duration, iso, pairs, value_text
     from metastore.cli._output import Column, fields, heading, line, state_style, table
+    from metastore.display import brief, duration, iso, pairs, value_text
 
     record = run.record
     line(f"run {run.name} (id {run.id})", style="bold")
@@ -227,8 +239,9 @@ def _show(run: Run) -> None:
             Column("INPUTS", shrinks=8),
             Column("OUTPUTS", shrinks=8),
         ],
-        (row for step in run.steps for row in _step_rows(step)),
+        (row for depth, step in run.steps.nested() for row in _step_rows(step, depth)),
     )
+    _picture(run)
     for title, values in (
         ("Metrics", [(step.name, step.metrics) for step in run.steps]),
         ("Parameters of steps", [(step.name, step.parameters) for step in run.steps]),
@@ -255,11 +268,29 @@ def _process(run: Run) -> str | None:
     return f"{text}, which is gone" if run.is_abandoned else text
 
 
-def _step_rows(step: Step) -> Iterator[Row]:
-    from metastore.cli._format import brief, duration
+def _picture(run: Run) -> None:
+    """How the steps hang together, where they do."""
+    from metastore.cli._output import heading, lines, remark, terminal_width
+
+    outermost = [step for depth, step in run.steps.nested() if not depth]
+    if len(outermost) < 2:
+        return
+    drawn = run.graph.boxes(terminal_width())
+    if drawn is None:
+        remark(
+            "the graph of the steps is too large for a picture here; "
+            f"'metastore run show {run.id} --format html' draws it for a browser"
+        )
+    elif any("▼" in each or "▲" in each for each in drawn):
+        heading("Graph")
+        lines(drawn)
+
+
+def _step_rows(step: Step, depth: int) -> Iterator[Row]:
+    from metastore.display import brief, duration
 
     yield [
-        step.name,
+        "  " * depth + step.short_name,
         step.state.name,
         duration(step.record.started_ms, step.record.finished_ms),
         _ports(step.inputs),
@@ -268,9 +299,9 @@ def _step_rows(step: Step) -> Iterator[Row]:
     stored = step.record.execution.state
     # Where the execution says nothing, nothing is contradicted.
     if step.reason and stored:
-        yield f"its execution says {stored.name}; {step.reason}"
+        yield f"{'  ' * depth}its execution says {stored.name}; {step.reason}"
     if step.error:
-        yield f"error: {brief(step.error)}"
+        yield f"{'  ' * depth}error: {brief(step.error)}"
 
 
 def _ports(ports: Ports) -> list[str]:

@@ -1,7 +1,21 @@
-"""Graphs as pictures: a layered layout, and SVG.  Knows nothing of stores."""
+"""Graphs as pictures, and tables as HTML.  Knows nothing of stores."""
 
 from metastore.drawing._boxes import boxes
+from metastore.drawing._html import Html, Word, card, fields, page, table
 from metastore.drawing._layout import Layout, layered
-from metastore.drawing._svg import Box, Line, page, svg
+from metastore.drawing._svg import Box, Line, svg
 
-__all__ = ["Box", "Layout", "Line", "boxes", "layered", "page", "svg"]
+__all__ = [
+    "Box",
+    "Html",
+    "Layout",
+    "Line",
+    "Word",
+    "boxes",
+    "card",
+    "fields",
+    "layered",
+    "page",
+    "svg",
+    "table",
+]

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
+from metastore.drawing._html import plain
 from metastore.drawing._layout import layered
 
-__all__ = ["Box", "Line", "page", "svg"]
+__all__ = ["Box", "Line", "svg"]
 
 _LETTER = 6.6
 """Pixels, about, of a letter of the font below; a box is never wider than its longest text."""
@@ -25,7 +26,8 @@ _STYLE = """
 .ms-graph .missing .box { stroke-dasharray: 5 4; }
 .ms-graph .start .box { stroke-width: 2.5; }
 .ms-graph text { fill: #1f2328; }
-.ms-graph .small, .ms-graph .key { fill: #57606a; font-size: 10px; }
+.ms-graph .small { fill: #57606a; font-size: 10px; }
+.ms-graph .key { fill: currentColor; font-size: 10px; opacity: .75; }
 .ms-graph path { fill: none; stroke: #8c959f; }
 .ms-graph marker path { fill: #8c959f; stroke: none; }
 @media (prefers-color-scheme: dark) {
@@ -35,10 +37,9 @@ _STYLE = """
 .ms-graph .good .box { stroke: #57ab5a; }
 .ms-graph .busy .box { stroke: #daaa3f; }
 .ms-graph text { fill: #e6edf3; }
-.ms-graph .small, .ms-graph .key { fill: #adbac7; }
+.ms-graph .small { fill: #adbac7; }
 }
 """
-_DARK_PAGE = "@media (prefers-color-scheme: dark) { body { background: #0d1117; color: #e6edf3; } }"
 
 
 class Box(NamedTuple):
@@ -147,16 +148,4 @@ def _cut(text: str, longest: int = _LONGEST) -> str:
 
 
 def _text(text: str) -> str:
-    # XML knows no control characters, not even escaped.
-    return escape("".join(each if each.isprintable() else " " for each in text))
-
-
-def page(title: str, body: str) -> str:
-    """A whole HTML page around some markup; it asks for nothing from anywhere."""
-    return (
-        "<!doctype html>\n"
-        f'<html lang="en"><head><meta charset="utf-8"><title>{_text(title)}</title>'
-        '<meta name="viewport" content="width=device-width">'
-        f"<style>body {{ margin: 1rem; font: 14px system-ui, sans-serif; }} {_DARK_PAGE}</style>"
-        f"</head><body><h1>{_text(title)}</h1>{body}</body></html>\n"
-    )
+    return escape(plain(text))

@@ -4,35 +4,38 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from html import escape
 from typing import TYPE_CHECKING, Any
 
-from metastore.drawing import Box, Line, page, svg
+from metastore.drawing import Box, Line, boxes, page, svg
 from metastore.errors import CapabilityError
 from metastore.lineage._ways import Node
 from metastore.model import Event, ExecutionState, NodeKind
 
 if TYPE_CHECKING:
-    from metastore.lineage._lineage import Lineage
+    from metastore.lineage._graph import Graph
 
-__all__ = ["dot", "html", "mermaid", "networkx_graph", "picture"]
+__all__ = ["dot", "html", "mermaid", "networkx_graph", "picture", "step_boxes"]
 
 MOST_DRAWN = 300
 """Nodes of a picture that is still one."""
+MOST_BOXES = 60
+"""Steps of one that a terminal shows."""
 
 
-def _nodes(lineage: Lineage) -> list[Node]:
+def _nodes(graph: Graph) -> list[Node]:
     """All nodes, those that a damaged store lacks too: artifacts first, by id."""
-    artifacts = {*lineage.start, *lineage.artifacts, *(e.artifact_id for e in lineage.events)}
-    executions = {*lineage.executions, *(e.execution_id for e in lineage.events)}
+    artifacts = {*graph.marked, *graph.artifacts, *(e.artifact_id for e in graph.events)}
+    executions = {*graph.executions, *(e.execution_id for e in graph.events)}
     return [
         *((NodeKind.ARTIFACT, id) for id in sorted(artifacts)),
         *((NodeKind.EXECUTION, id) for id in sorted(executions)),
     ]
 
 
-def _edges(lineage: Lineage) -> Iterator[tuple[Node, Node, Event, str]]:
+def _edges(graph: Graph) -> Iterator[tuple[Node, Node, Event, str]]:
     """From what was first to what came of it, with the event and its keys."""
-    for event in lineage.events:
+    for event in graph.events:
         artifact = (NodeKind.ARTIFACT, event.artifact_id)
         execution = (NodeKind.EXECUTION, event.execution_id)
         keys = ", ".join(dict.fromkeys(step for step in event.path if isinstance(step, str)))
@@ -46,34 +49,34 @@ def _name(node: Node) -> str:
     return f"{node[0].label[0]}{node[1]}"
 
 
-def _is_missing(lineage: Lineage, node: Node) -> bool:
+def _is_missing(graph: Graph, node: Node) -> bool:
     kind, id = node
-    return id not in (lineage.artifacts if kind is NodeKind.ARTIFACT else lineage.executions)
+    return id not in (graph.artifacts if kind is NodeKind.ARTIFACT else graph.executions)
 
 
-def mermaid(lineage: Lineage) -> str:
+def mermaid(graph: Graph) -> str:
     """Artifacts are rounded, executions boxes; what is missing is dashed, what failed is red."""
     lines = ["flowchart LR"]
-    for node in _nodes(lineage):
-        label = _mermaid_text(lineage.label(*node))
+    for node in _nodes(graph):
+        label = _mermaid_text(graph.label(*node))
         shape = ("([", "])") if node[0] is NodeKind.ARTIFACT else ("[", "]")
         lines.append(f'    {_name(node)}{shape[0]}"{label}"{shape[1]}')
-    for source, target, _, keys in _edges(lineage):
+    for source, target, _, keys in _edges(graph):
         said = f'-- "{_mermaid_text(keys)}" -->' if keys else "-->"
         lines.append(f"    {_name(source)} {said} {_name(target)}")
     lines += [
         f"    style {_name(node)} stroke-dasharray: 5 5"
-        for node in _nodes(lineage)
-        if _is_missing(lineage, node)
+        for node in _nodes(graph)
+        if _is_missing(graph, node)
     ]
-    lines += [f"    style {_name(node)} stroke: #c00" for node in _failed(lineage)]
+    lines += [f"    style {_name(node)} stroke: #c00" for node in _failed(graph)]
     return "\n".join(lines) + "\n"
 
 
-def _failed(lineage: Lineage) -> list[Node]:
+def _failed(graph: Graph) -> list[Node]:
     failed = []
-    for id, execution in sorted(lineage.executions.items()):
-        step = lineage.steps.get(id)
+    for id, execution in sorted(graph.executions.items()):
+        step = graph.steps.get(id)
         if (step.state if step else execution.state) is ExecutionState.FAILED:
             failed.append((NodeKind.EXECUTION, id))
     return failed
@@ -87,18 +90,18 @@ def _mermaid_text(text: str) -> str:
     )
 
 
-def dot(lineage: Lineage) -> str:
+def dot(graph: Graph) -> str:
     """Artifacts are ellipses, executions boxes; what is missing is dashed, what failed is red."""
     lines = ["digraph lineage {", "    rankdir=LR;"]
-    failed = set(_failed(lineage))
-    for node in _nodes(lineage):
+    failed = set(_failed(graph))
+    for node in _nodes(graph):
         shape = "ellipse" if node[0] is NodeKind.ARTIFACT else "box"
-        more = ", style=dashed" if _is_missing(lineage, node) else ""
+        more = ", style=dashed" if _is_missing(graph, node) else ""
         more += ", color=red" if node in failed else ""
         lines.append(
-            f'    {_name(node)} [shape={shape}, label="{_dot_text(lineage.label(*node))}"{more}];'
+            f'    {_name(node)} [shape={shape}, label="{_dot_text(graph.label(*node))}"{more}];'
         )
-    for source, target, _, keys in _edges(lineage):
+    for source, target, _, keys in _edges(graph):
         said = f' [label="{_dot_text(keys)}"]' if keys else ""
         lines.append(f"    {_name(source)} -> {_name(target)}{said};")
     return "\n".join([*lines, "}"]) + "\n"
@@ -113,28 +116,63 @@ def _one_line(text: str) -> str:
     return "".join(each if each.isprintable() else " " for each in text)
 
 
-def picture(lineage: Lineage) -> str:
+def picture(graph: Graph) -> str:
     """The graph as SVG; of too many nodes a sentence."""
-    nodes = _nodes(lineage)
-    said = f"Lineage of {', '.join(f'artifact {id}' for id in lineage.start)}"
+    nodes = _nodes(graph)
     if len(nodes) > MOST_DRAWN:
         return (
-            f"<p>{said}: {len(nodes)} artifacts and executions, too many for a picture; "
-            "narrow it with max_hops or paths_to, or write it with to_dot</p>"
+            f"<p>{escape(graph.title)}: {len(nodes)} artifacts and executions, too many for a "
+            "picture; narrow it with max_hops or paths_to, or write it with to_dot</p>"
         )
     number = {node: at for at, node in enumerate(nodes)}
-    boxes = [_box(lineage, node) for node in nodes]
     lines = [
-        Line(number[source], number[target], keys) for source, target, _, keys in _edges(lineage)
+        Line(number[source], number[target], keys) for source, target, _, keys in _edges(graph)
     ]
-    return svg(boxes, lines, title=said)
+    return svg([_box(graph, node) for node in nodes], lines, title=graph.title)
 
 
-def html(lineage: Lineage) -> str:
+def step_boxes(graph: Graph, width: int | None) -> list[str] | None:
+    """The executions as boxes for a terminal; of too many, or in too little room, None."""
+    outermost = {id: _outermost(graph, id) for id in graph.executions}
+    number = {id: at for at, id in enumerate(dict.fromkeys(outermost.values()))}
+    if len(number) > MOST_BOXES:
+        return None
+    readers: dict[int, list[int]] = {}
+    writers: dict[int, list[int]] = {}
+    for event in graph.events:
+        if event.execution_id in outermost:
+            side = writers if event.type.is_output else readers
+            side.setdefault(event.artifact_id, []).append(outermost[event.execution_id])
+    edges = [
+        (number[writer], number[reader])
+        for artifact in writers
+        for writer in dict.fromkeys(writers[artifact])
+        for reader in dict.fromkeys(readers.get(artifact, ()))
+    ]
+    return boxes([_short(graph, id) for id in number], edges, width=width)
+
+
+def _outermost(graph: Graph, id: int) -> int:
+    """What an execution is a part of, as far as that is in the graph."""
+    seen = {id}
+    while (step := graph.steps.get(id)) and step.parent in graph.executions.keys() - seen:
+        id = step.parent
+        seen.add(id)
+    return id
+
+
+def _short(graph: Graph, id: int) -> str:
+    execution, step = graph.executions[id], graph.steps.get(id)
+    called = step.name if step else execution.name or execution.type.rpartition(".")[2]
+    state = step.state if step else execution.state
+    # That it is complete is what nobody needs to be told.
+    unusual = state is not None and state is not ExecutionState.COMPLETE
+    return _one_line(f"{called} {state}" if unusual else called)
+
+
+def html(graph: Graph) -> str:
     """The picture in a page of its own."""
-    return page(
-        f"Lineage of {', '.join(f'artifact {id}' for id in lineage.start)}", picture(lineage)
-    )
+    return page(graph.title, picture(graph))
 
 
 _LOOKS = {
@@ -146,44 +184,44 @@ _LOOKS = {
 }
 
 
-def _box(lineage: Lineage, node: Node) -> Box:
+def _box(graph: Graph, node: Node) -> Box:
     kind, id = node
-    if _is_missing(lineage, node):
+    if _is_missing(graph, node):
         look = "missing round" if kind is NodeKind.ARTIFACT else "missing"
         return Box(f"{kind.label} {id}", "missing", look)
     if kind is NodeKind.ARTIFACT:
-        artifact = lineage.artifacts[id]
-        look = "round start" if id in lineage.start else "round"
+        artifact = graph.artifacts[id]
+        look = "round start" if id in graph.marked else "round"
         return Box(f"{artifact.type or 'artifact'} {id}", artifact.name or artifact.uri, look)
-    execution, step = lineage.executions[id], lineage.steps.get(id)
+    execution, step = graph.executions[id], graph.steps.get(id)
     state = step.state if step else execution.state
     called = step.name if step else execution.name or execution.type.rpartition(".")[2]
     text = f"execution {id}" + (f" {state}" if state else "")
     return Box(called, text, "" if state is None else _LOOKS.get(state, ""))
 
 
-def networkx_graph(lineage: Lineage) -> Any:
+def networkx_graph(graph: Graph) -> Any:
     """A `networkx.MultiDiGraph`."""
     try:
         networkx: Any = importlib.import_module("networkx")
     except ImportError as error:
         raise CapabilityError("networkx is not installed", hint="pip install networkx") from error
-    graph = networkx.MultiDiGraph()
-    for kind, id in _nodes(lineage):
-        records: Any = lineage.artifacts if kind is NodeKind.ARTIFACT else lineage.executions
-        graph.add_node(
+    made = networkx.MultiDiGraph()
+    for kind, id in _nodes(graph):
+        records: Any = graph.artifacts if kind is NodeKind.ARTIFACT else graph.executions
+        made.add_node(
             (kind.label, id),
             kind=kind.label,
             id=id,
-            label=lineage.label(kind, id),
+            label=graph.label(kind, id),
             node=records.get(id),
         )
-    for source, target, event, keys in _edges(lineage):
-        graph.add_edge(
+    for source, target, event, keys in _edges(graph):
+        made.add_edge(
             (source[0].label, source[1]),
             (target[0].label, target[1]),
             type=event.type.name,
             key=keys or None,
             time_ms=event.time_ms,
         )
-    return graph
+    return made

@@ -2,55 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from metastore.errors import NotFoundError, Offender
+from metastore.lineage._graph import Graph
 from metastore.lineage._ways import Edge, Node, Way, Ways
-from metastore.model import Artifact, Event, Execution, ExecutionState, NodeKind
+from metastore.model import NodeKind
 
-__all__ = ["Lineage", "StepLabel"]
+__all__ = ["Lineage"]
 
 _ARTIFACT, _EXECUTION = NodeKind.ARTIFACT, NodeKind.EXECUTION
 
 
-class StepLabel(NamedTuple):
-    """What an execution is in its run: the convention may know better than the execution."""
-
-    name: str
-    state: ExecutionState
-
-
 @dataclass(frozen=True)
-class Lineage:
-    """The artifacts and executions that a walk found, and the events between them.
-
-    A node that events name and the store does not have (a damaged store) is missing from
-    `artifacts` or `executions`, but not from `events`.
-    """
+class Lineage(Graph):
+    """The artifacts and executions that a walk found, and the events between them."""
 
     start: tuple[int, ...]
     """Ids of the artifacts that the walk began with."""
     upstream: bool
     downstream: bool
-    artifacts: Mapping[int, Artifact]
-    executions: Mapping[int, Execution]
-    events: tuple[Event, ...]
-    """Each event once, by id."""
-    steps: Mapping[int, StepLabel]
-    """What executions are in their runs, where that is known."""
     siblings: bool = False
     """Whether the walk went both ways at every node."""
+
+    @property
+    def marked(self) -> tuple[int, ...]:
+        """Where the walk began."""
+        return self.start
 
     def __str__(self) -> str:
         return "\n".join(self.tree())
 
     def __repr__(self) -> str:
-        return (
-            f"<Lineage of {', '.join(f'artifact {id}' for id in self.start)}: "
-            f"{len(self.artifacts)} artifacts, {len(self.executions)} executions>"
-        )
+        return f"<{self.title}: {self._counts()}>"
 
     def paths_to(self, artifact: int) -> Lineage:
         """Only what lies on a way between where the walk began and an artifact that it found.
@@ -85,50 +71,6 @@ class Lineage:
                 and (_EXECUTION, event.execution_id) in on_paths
             ),
         )
-
-    def to_mermaid(self) -> str:
-        """A flowchart in Mermaid's language, which Markdown on many sites draws."""
-        from metastore.lineage._formats import mermaid
-
-        return mermaid(self)
-
-    def to_dot(self) -> str:
-        """A directed graph in Graphviz's language."""
-        from metastore.lineage._formats import dot
-
-        return dot(self)
-
-    def to_html(self) -> str:
-        """A page that a browser opens, with the graph as a picture; it needs nothing else."""
-        from metastore.lineage._formats import html
-
-        return html(self)
-
-    def _repr_html_(self) -> str:
-        """The picture, for notebooks; of more than 300 nodes, how many there are."""
-        from metastore.lineage._formats import picture
-
-        return picture(self)
-
-    def to_networkx(self) -> Any:
-        """A `networkx.MultiDiGraph`; needs networkx, which is not installed with metastore.
-
-        Nodes are ``("artifact", id)`` and ``("execution", id)`` with the attributes kind, id, label
-        and node (the plain record; None where a damaged store lacks it); edges lead from what was
-        first to what came of it, with the attributes type, key and time_ms.
-
-        Raises
-        ------
-        CapabilityError
-            networkx is not installed.
-        """
-        from metastore.lineage._formats import networkx_graph
-
-        return networkx_graph(self)
-
-    def label(self, kind: NodeKind, id: int) -> str:
-        """What a node is called where it is drawn."""
-        return self._artifact(id) if kind is NodeKind.ARTIFACT else self._execution(id)
 
     def _directions(self) -> list[Way]:
         return [Way.UP] * self.upstream + [Way.DOWN] * self.downstream
@@ -172,22 +114,6 @@ class Lineage:
         said = f"{edge.key}: {self._artifact(id)}" if edge.key else self._artifact(id)
         # In a tree of one direction an execution has only the ones, or the others.
         return f"{'wrote' if edge.is_output else 'read'} {said}" if self.siblings else said
-
-    def _artifact(self, id: int) -> str:
-        artifact = self.artifacts.get(id)
-        if artifact is None:
-            return f"artifact {id} (missing)"
-        called = artifact.name or artifact.uri
-        return f"{artifact.type or 'artifact'} {id}{f' {called}' if called else ''}"
-
-    def _execution(self, id: int) -> str:
-        execution = self.executions.get(id)
-        if execution is None:
-            return f"execution {id} (missing)"
-        step = self.steps.get(id)
-        called = step.name if step else execution.name or execution.type.rpartition(".")[2]
-        state = step.state if step else execution.state
-        return f"{called} (execution {id}{f' {state.name}' if state else ''})"
 
 
 class _Indent(NamedTuple):

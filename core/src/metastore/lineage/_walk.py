@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import cast
 
 from metastore.base import BaseMetadataStore
 from metastore.errors import InvalidError
+from metastore.lineage._graph import Graph
 from metastore.lineage._lineage import Lineage
 from metastore.lineage._ways import Way
-from metastore.model import Artifact, Event, Execution, NodeKind
+from metastore.model import AnyNode, Artifact, Event, Execution, NodeKind
 from metastore.query import EventQuery, Filter, NodeQuery, check_number
 
-__all__ = ["walk"]
+__all__ = ["around", "walk"]
 
 _BATCH = 5000
 """Ids asked for at once: a frontier may be the whole store."""
@@ -78,21 +79,26 @@ def walk(
             artifact_ids.add(event.artifact_id)
             execution_ids.add(event.execution_id)
     return Lineage(
-        tuple(artifacts),
-        upstream,
-        downstream,
-        cast(
-            "dict[int, Artifact]",
-            {node.id: node for node in _nodes(backend, NodeKind.ARTIFACT, artifact_ids)},
-        ),
-        cast(
-            "dict[int, Execution]",
-            {node.id: node for node in _nodes(backend, NodeKind.EXECUTION, execution_ids)},
-        ),
+        f"Lineage of {', '.join(f'artifact {id}' for id in artifacts)}",
+        _artifacts(backend, artifact_ids),
+        _executions(backend, execution_ids),
         tuple(sorted(events.values(), key=lambda event: (event.id, event))),
         {},
-        siblings,
+        start=tuple(artifacts),
+        upstream=upstream,
+        downstream=downstream,
+        siblings=siblings,
     )
+
+
+def around(
+    backend: BaseMetadataStore, executions: Iterable[Execution], *, title: str = ""
+) -> Graph:
+    """Executions with what they read and wrote."""
+    by_id = {each.id: each for each in executions}
+    events = tuple(_events(backend, NodeKind.EXECUTION, set(by_id)))
+    artifacts = _artifacts(backend, {event.artifact_id for event in events})
+    return Graph(title, artifacts, by_id, events, {})
 
 
 def _walk_one_way(
@@ -136,11 +142,17 @@ def _events(backend: BaseMetadataStore, kind: NodeKind, ids: set[int]) -> Iterat
         )
 
 
-def _nodes(
-    backend: BaseMetadataStore, kind: NodeKind, ids: set[int]
-) -> Iterator[Artifact | Execution]:
+def _artifacts(backend: BaseMetadataStore, ids: set[int]) -> dict[int, Artifact]:
+    return {node.id: cast("Artifact", node) for node in _nodes(backend, NodeKind.ARTIFACT, ids)}
+
+
+def _executions(backend: BaseMetadataStore, ids: set[int]) -> dict[int, Execution]:
+    return {node.id: cast("Execution", node) for node in _nodes(backend, NodeKind.EXECUTION, ids)}
+
+
+def _nodes(backend: BaseMetadataStore, kind: NodeKind, ids: set[int]) -> Iterator[AnyNode]:
     for some in _batches(ids):
-        yield from cast("list[Artifact | Execution]", backend.read_nodes(NodeQuery(kind, ids=some)))
+        yield from backend.read_nodes(NodeQuery(kind, ids=some))
 
 
 def _batches(ids: set[int]) -> Iterator[list[int]]:

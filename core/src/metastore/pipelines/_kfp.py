@@ -127,8 +127,9 @@ def _step(
     above = known.get(_parent(execution) or 0)
     outputs = _struct(execution, "outputs")
     started = execution.create_time_ms or None
+    path = _path(execution, known)
     return StepRecord(
-        _path(execution, known),
+        "/".join(path),
         execution,
         state,
         reason,
@@ -139,6 +140,7 @@ def _step(
         if started and has_ended(state) and reason is not _NOT_UPDATED
         else None,
         parent=None if above is None or _is_root(above) else above.id,
+        short_name=path[-1] if path else None,
     )
 
 
@@ -169,8 +171,8 @@ def _state_of_run(steps: Sequence[StepRecord]) -> ExecutionState:
     return state_of_run(triggered or tasks)
 
 
-def _path(execution: Execution, known: Mapping[int, Execution]) -> str:
-    """What a task is called in its run: ``for-loop-1[0]/train``."""
+def _path(execution: Execution, known: Mapping[int, Execution]) -> list[str]:
+    """What a task is called in its run, from the outside in: ``for-loop-1[0]``, ``train``."""
     path: list[str] = []
     current: Execution | None = execution
     for _ in range(_DEEPEST):
@@ -186,7 +188,7 @@ def _path(execution: Execution, known: Mapping[int, Execution]) -> str:
         else:
             path.append(name if index is None else f"{name}[{index}]")
         current = parent
-    return "/".join(reversed(path))
+    return path[::-1]
 
 
 def _called(execution: Execution) -> str:

@@ -32,6 +32,8 @@ class StepRecord:
     process_namespace: int | None = None
     parent: int | None = None
     """The id of the execution that it is a part of: of a loop, of a group of steps."""
+    short_name: str | None = None
+    """Its name inside of that one."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar, cast
 from metastore import lineage, pipelines
 from metastore.base import BaseMetadataStore
 from metastore.errors import NotFoundError
-from metastore.lineage import Lineage
+from metastore.lineage import Lineage, StepLabel
 from metastore.listing import Listing
 from metastore.model import (
     Artifact,
@@ -24,8 +24,10 @@ from metastore.model import (
     NodeKind,
     Value,
 )
+from metastore.pipelines import StepRecord
 from metastore.query import EventQuery, NodeQuery
 from metastore.recording import StoredArtifact
+from metastore.views import _html
 
 __all__ = [
     "ArtifactView",
@@ -102,6 +104,12 @@ class ArtifactView(_NodeView[Artifact], StoredArtifact):
         called = self.name or self.uri
         return f"<Artifact {self.id} {self.type}{f' {called}' if called else ''}>"
 
+    def _repr_html_(self) -> str:
+        return _html.shown(_html.artifact, self)
+
+    def _row_html_(self) -> dict[str, Any]:
+        return _html.artifact_row(self)
+
     @property
     def uri(self) -> str:
         """Where the data is; empty when that is not known."""
@@ -162,6 +170,12 @@ class ExecutionView(_NodeView[Execution]):
         state = "" if self.state is None else f" {self.state.name}"
         return f"<Execution {self.id} {self.name or self.type}{state}>"
 
+    def _repr_html_(self) -> str:
+        return _html.shown(_html.execution, self)
+
+    def _row_html_(self) -> dict[str, Any]:
+        return _html.execution_row(self)
+
     @property
     def state(self) -> ExecutionState | None:
         """Its last known state."""
@@ -187,6 +201,12 @@ class ContextView(_NodeView[Context]):
 
     def __repr__(self) -> str:
         return f"<Context {self.id} {self.type} {self.name}>"
+
+    def _repr_html_(self) -> str:
+        return _html.shown(_html.context, self)
+
+    def _row_html_(self) -> dict[str, Any]:
+        return _html.context_row(self)
 
     @property
     def artifacts(self) -> Listing[ArtifactView]:
@@ -267,14 +287,21 @@ def ports_of(backend: BaseMetadataStore, execution: int) -> tuple[Ports, Ports]:
         node.id: cast("Artifact", node)
         for node in backend.read_nodes(NodeQuery(NodeKind.ARTIFACT, ids=ids))
     }
+    return ports_among(backend, events, nodes)
+
+
+def ports_among(
+    backend: BaseMetadataStore, events: Iterable[Event], artifacts: Mapping[int, Artifact]
+) -> tuple[Ports, Ports]:
+    """The inputs and the outputs of an execution, of which these are the events."""
     inputs: dict[str, list[tuple[int, ArtifactView]]] = {}
     outputs: dict[str, list[tuple[int, ArtifactView]]] = {}
     for event in events:
         side = outputs if event.type.is_output else inputs if event.type.is_input else None
         # A damaged store may name an artifact that is gone.
-        if side is None or event.artifact_id not in nodes:
+        if side is None or event.artifact_id not in artifacts:
             continue
-        view = ArtifactView(backend, nodes[event.artifact_id])
+        view = ArtifactView(backend, artifacts[event.artifact_id])
         for key, index in _keys(event):
             side.setdefault(key, []).append((index, view))
     return Ports(_sorted(inputs)), Ports(_sorted(outputs))
@@ -314,5 +341,9 @@ def trace(backend: BaseMetadataStore, artifacts: Sequence[int], **options: Any) 
     """`metastore.lineage.walk`, its executions shown as the steps that they are."""
     found = lineage.walk(backend, artifacts, **options)
     steps = pipelines.describe_steps(backend, found.executions.values())
-    labels = {id: lineage.StepLabel(step.name, step.state) for id, step in steps.items()}
-    return replace(found, steps=labels)
+    return replace(found, steps=labels_of(steps.values()))
+
+
+def labels_of(steps: Iterable[StepRecord]) -> dict[int, StepLabel]:
+    """What executions are as steps, for a drawing."""
+    return {step.execution.id: StepLabel(step.name, step.state, step.parent) for step in steps}

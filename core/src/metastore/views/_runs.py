@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
-from metastore import pipelines
+from metastore import lineage, pipelines
 from metastore.base import BaseMetadataStore
 from metastore.errors import NotFoundError, Offender
+from metastore.lineage import Graph
 from metastore.listing import Listing
-from metastore.model import Context, ExecutionState, Value, time_of
+from metastore.model import Context, Event, ExecutionState, Value, time_of
 from metastore.pipelines import RunRecord, StepRecord
 from metastore.processes import Process, is_gone
 from metastore.query import NodeQuery
 from metastore.recording import cancel_run
-from metastore.views._nodes import ContextView, ExecutionView, Ports, ports_of
+from metastore.views import _html
+from metastore.views._nodes import (
+    ContextView,
+    ExecutionView,
+    Ports,
+    labels_of,
+    ports_among,
+    ports_of,
+)
 
 __all__ = ["Pipeline", "Run", "Step", "Steps", "runs_listing"]
 
@@ -110,6 +120,14 @@ class Step(_RecordView[StepRecord]):
     def __repr__(self) -> str:
         return f"<Step {self.name!r} {self.state.name}>"
 
+    def _repr_html_(self) -> str:
+        return _html.shown(_html.step, self)
+
+    @property
+    def short_name(self) -> str:
+        """Its name inside of what it is a part of: ``train`` of ``for-loop-1[0]/train``."""
+        return self.record.short_name or self.name
+
     @property
     def id(self) -> int:
         """The id of its execution."""
@@ -186,12 +204,42 @@ class Steps(Sequence[Step]):
     def __repr__(self) -> str:
         return repr(list(self._steps))
 
+    def _repr_html_(self) -> str:
+        return _html.shown(_html.steps, list(self.nested()))
+
+    def nested(self) -> Iterator[tuple[int, Step]]:
+        """Each step behind the one that it is a part of, such as a loop, and how deep: from 0."""
+        parts: dict[int | None, list[Step]] = {}
+        known = {step.id for step in self._steps}
+        for step in self._steps:
+            parts.setdefault(step.parent if step.parent in known else None, []).append(step)
+        left = [(0, step) for step in reversed(parts.pop(None, []))]
+        while True:
+            while left:
+                depth, step = left.pop()
+                yield depth, step
+                left += [(depth + 1, part) for part in reversed(parts.pop(step.id, []))]
+            if not parts:
+                return
+            # Of a damaged store: steps that are parts of one another.
+            left = [(0, parts[next(iter(parts))][0])]
+
 
 class Run(_RecordView[RunRecord]):
     """A run of a pipeline."""
 
     def __repr__(self) -> str:
         return f"<Run {self.id} {self.name!r} {self.state.name}>"
+
+    def _repr_html_(self) -> str:
+        return _html.shown(_html.run, self)
+
+    def _row_html_(self) -> dict[str, Any]:
+        return _html.run_row(self)
+
+    def to_html(self) -> str:
+        """A page that a browser opens, with its steps and a picture; it needs nothing else."""
+        return _html.run_page(self)
 
     @property
     def id(self) -> int:
@@ -221,6 +269,25 @@ class Run(_RecordView[RunRecord]):
         cancel_run(self._backend, self.id, reason=reason, force=force)
 
     @cached_property
+    def graph(self) -> Graph:
+        """Its steps with what they read and wrote, read at once: a picture of the run.
+
+        Boxes where it is printed, a picture in a notebook; see `metastore.lineage.Graph`.
+        """
+        graph = lineage.around(
+            self._backend,
+            (step.record.execution for step in self.steps),
+            title=f"Run {self.name}",
+        )
+        graph = replace(graph, steps=labels_of(step.record for step in self.steps))
+        events: dict[int, list[Event]] = {}
+        for event in graph.events:
+            events.setdefault(event.execution_id, []).append(event)
+        for step in self.steps:
+            step._ports = ports_among(self._backend, events.get(step.id, ()), graph.artifacts)
+        return graph
+
+    @cached_property
     def steps(self) -> Steps:
         """Its steps, read once."""
         found = pipelines.steps_of(self._backend, self.record.context)
@@ -236,6 +303,12 @@ class Pipeline:
 
     def __repr__(self) -> str:
         return f"<Pipeline {self.id} {self.name!r}>"
+
+    def _repr_html_(self) -> str:
+        return _html.shown(_html.pipeline, self)
+
+    def _row_html_(self) -> dict[str, Any]:
+        return _html.pipeline_row(self)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Pipeline) and other._context == self._context

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from metastore.model import Proto, Value, time_of
 
-__all__ = ["brief", "duration", "iso", "minute", "pairs", "value_text"]
+__all__ = ["brief", "duration", "iso", "minute", "pairs", "second", "value_text"]
 
 LONG = 300
 
@@ -22,6 +22,12 @@ def iso(milliseconds: int | None) -> str | None:
 def minute(milliseconds: int | None) -> str:
     """To the minute, for tables."""
     return (iso(milliseconds) or "")[:16].replace("T", " ")
+
+
+def second(milliseconds: int | None) -> str:
+    """To the second, and that it is UTC."""
+    text = (iso(milliseconds) or "")[:19].replace("T", " ")
+    return f"{text} UTC" if text else ""
 
 
 def duration(start: int | None, end: int | None) -> str:
