@@ -14,25 +14,6 @@ from metastore.plugins._finder import FoundFlavor
 from .helper import Command, store_with, use
 
 
-@pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Store:
-    """A store with a run that failed and a run called 2; the command opens it."""
-    store = metastore.connect("memory://")
-    first = store.run("train", name="first", parameters={"seed": 7})
-    with pytest.raises(ValueError), first, first.step("fit") as step:
-        step.input("data", "s3://data")
-        raise ValueError("no luck")
-    with store.run("train", name="2") as run, run.step("fit", parameters={"lr": 0.1}) as step:
-        step.input("data", "s3://data")
-        step.metric("loss", 0.25)
-        step.output("model", type="Model", uri="s3://model")
-    with store.run("other") as run:
-        pass
-    monkeypatch.setattr(store, "close", lambda: None)
-    use(monkeypatch, store)
-    return store
-
-
 def test_runs_are_listed_newest_first(command: Command, store: Store) -> None:
     """``run list`` begins with the last run, and --pipeline keeps the others out."""
     found = command("run", "list", "--json").data
@@ -93,6 +74,46 @@ def test_a_run_is_shown_with_its_steps(command: Command, store: Store) -> None:
     assert "data: Artifact #1" in out
     assert "model: Model #2" in out
     assert "0.25" in out
+
+
+def test_a_run_is_shown_with_a_picture(command: Command, store: Store) -> None:
+    """Steps that hang together are drawn as boxes with arrows; one alone is not drawn."""
+    assert "▼" not in command("run", "show", "2").out
+    with store.run("train", name="both") as run:
+        with run.step("prepare") as step:
+            data = step.output("data", type="Dataset", uri="s3://prepared")
+        with run.step("fit") as step:
+            step.input("data", data)
+    out = command("run", "show", "both").out
+    assert out.index("│ prepare │") < out.index("▼") < out.index("│ fit │")
+    with store.run("train", name="apart") as run:
+        for name in ("a", "b"):
+            with run.step(name):
+                pass
+    assert "Graph" not in command("run", "show", "apart").out
+
+
+def test_a_run_that_is_too_large_for_a_picture(command: Command, store: Store) -> None:
+    """It is said how to see it otherwise; nothing is drawn."""
+    with store.run("train", name="large") as run:
+        for number in range(61):
+            with run.step(f"s{number}"):
+                pass
+    shown = command("run", "show", "large")
+    assert "--format html" in shown.err
+    assert "Graph" not in shown.out
+
+
+@pytest.mark.parametrize(
+    ("form", "begins"),
+    [("mermaid", "flowchart LR"), ("dot", "digraph"), ("html", "<!doctype html>")],
+)
+def test_a_run_in_other_formats(command: Command, store: Store, form: str, begins: str) -> None:
+    """The graph of a run in the languages of other programs, and the run as a page."""
+    out = command("run", "show", "first", "--format", form).out
+    assert out.startswith(begins)
+    assert "fit" in out
+    assert command("run", "show", "first", "--format", form, "--json").data["name"] == "first"
 
 
 def test_a_failure_is_told_where_it_happened(command: Command, store: Store) -> None:

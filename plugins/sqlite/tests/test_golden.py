@@ -181,6 +181,21 @@ def test_what_kubeflow_tells(tmp_path: Path) -> None:
         assert run.steps["train"].parent is None
         assert run.steps["for-loop-2[1]/tune"].parent == run.steps["for-loop-2[1]"].id
         assert run.steps["for-loop-2[1]"].parent == run.steps["for-loop-2"].id
+        assert [(depth, step.short_name) for depth, step in run.steps.nested()] == [
+            (0, "importer"),
+            (0, "train"),
+            (0, "condition-1"),
+            (1, "evaluate"),
+            (0, "for-loop-2"),
+            (1, "for-loop-2[0]"),
+            (2, "tune"),
+            (1, "for-loop-2[1]"),
+            (2, "tune"),
+            (0, "deploy"),
+        ]
+        picture = str(run.graph)
+        assert "│ for-loop-2 FAILED │" in picture
+        assert "tune" not in picture
         assert "not triggered" in (run.steps["deploy"].reason or "")
         assert "not updated" in (run.steps["condition-1"].reason or "")
         assert store.runs()[1].end_time is None

@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 __all__ = ["Html", "Word", "card", "fields", "page", "plain", "table"]
 
+# Notebooks have rules of their own for tables and pictures, which would win.
 _STYLE = """
 .ms { font: 13px system-ui, sans-serif; margin: .3em 0; overflow-x: auto; }
 .ms h3, .ms h4 { margin: .6em 0 .3em; font-size: 1.05em; font-weight: 600; }
 .ms h4 { font-size: 1em; }
 .ms table { border-collapse: collapse; margin: 0; font-size: 1em; }
-.ms th, .ms td { text-align: left; vertical-align: top; padding: .2em .9em .2em 0; border: 0;
-  background: none; max-width: 40em; overflow-wrap: anywhere; }
+.ms th, .ms td { text-align: left !important; vertical-align: top; padding: .2em .9em .2em 0;
+  border: 0; background: none; max-width: 40em; overflow-wrap: anywhere; }
 .ms thead th { border-bottom: 1px solid rgba(128, 128, 128, .5); white-space: nowrap; }
 .ms tbody th { font-weight: normal; opacity: .7; white-space: nowrap; }
 .ms .nowrap { white-space: nowrap; }
@@ -23,6 +24,9 @@ _STYLE = """
 .ms .busy { color: #b07400; }
 .ms .small { opacity: .7; }
 """
+_STYLE += "".join(
+    f".ms .in{depth} {{ padding-left: {1.2 * depth:.1f}em; }}\n" for depth in range(1, 9)
+)
 _DARK = "@media (prefers-color-scheme: dark) { body { background: #0d1117; color: #e6edf3; } }"
 
 
@@ -33,7 +37,10 @@ class Html(str):
 
 
 class Word(NamedTuple):
-    """A text that looks like something: ``good``, ``bad``, ``busy``, ``small`` or ``nowrap``."""
+    """A text that looks like something.
+
+    Words of ``good``, ``bad``, ``busy``, ``small``, ``nowrap``, and ``in1`` to ``in8``: so far in.
+    """
 
     text: str
     look: str = ""
@@ -94,7 +101,7 @@ def _cell(cell: Cell) -> str:
         return f'<span class="{escape(cell.look)}">{_text(cell.text)}</span>'
     if isinstance(cell, str):
         return cell if isinstance(cell, Html) else _text(cell)
-    return "<br>".join(map(_text, cell))
+    return "<br/>".join(map(_text, cell))
 
 
 def _text(text: str) -> str:

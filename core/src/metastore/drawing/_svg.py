@@ -17,7 +17,7 @@ _HEIGHT, _GAP_ACROSS, _GAP_ALONG, _MARGIN = 38, 18, 92, 12
 _LONGEST = 30
 
 _STYLE = """
-.ms-graph { font: 11px ui-monospace, Menlo, Consolas, monospace; max-width: none; }
+.ms-graph { font: 11px ui-monospace, Menlo, Consolas, monospace; max-width: none !important; }
 .ms-graph .box { fill: #fff; stroke: #57606a; }
 .ms-graph .round .box { fill: #eef4ff; stroke: #3b6fb6; }
 .ms-graph .bad .box { stroke: #c62828; stroke-width: 2; }

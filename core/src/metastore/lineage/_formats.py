@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["dot", "html", "mermaid", "networkx_graph", "picture", "step_boxes"]
 
+_ARTIFACT = NodeKind.ARTIFACT
 MOST_DRAWN = 300
 """Nodes of a picture that is still one."""
 MOST_BOXES = 60
@@ -118,7 +119,10 @@ def _one_line(text: str) -> str:
 
 def picture(graph: Graph) -> str:
     """The graph as SVG; of too many nodes a sentence."""
-    nodes = _nodes(graph)
+    # What only holds others together, such as a loop, hangs together with nothing.
+    frames = {step.parent for step in graph.steps.values()}
+    frames -= {event.execution_id for event in graph.events}
+    nodes = [(kind, id) for kind, id in _nodes(graph) if kind is _ARTIFACT or id not in frames]
     if len(nodes) > MOST_DRAWN:
         return (
             f"<p>{escape(graph.title)}: {len(nodes)} artifacts and executions, too many for a "

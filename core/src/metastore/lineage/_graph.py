@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from metastore.drawing import Html, card
 from metastore.model import Artifact, Event, Execution, ExecutionState, NodeKind
 
 __all__ = ["Graph", "StepLabel"]
@@ -89,9 +90,13 @@ class Graph:
 
     def _repr_html_(self) -> str:
         """The picture, for notebooks; of more than 300 nodes, how many there are."""
+        return card("", self.picture())
+
+    def picture(self) -> Html:
+        """The picture as an ``<svg>`` element; of more than 300 nodes, how many there are."""
         from metastore.lineage._formats import picture
 
-        return picture(self)
+        return Html(picture(self))
 
     def to_networkx(self) -> Any:
         """A `networkx.MultiDiGraph`; needs networkx, which is not installed with metastore.

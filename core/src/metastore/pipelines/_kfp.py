@@ -220,11 +220,11 @@ def _integer(execution: Execution, key: str) -> int | None:
 
 
 def _struct(execution: Execution, key: str) -> Mapping[str, Value]:
-    """The values of a struct; None, which no value can be, and lists are left as they print."""
+    """The values of a struct, by name: it keeps no order; what no value can be, as it prints."""
     found = execution.custom_properties.get(key)
     if not isinstance(found, dict):
         return {}
     return {
         name: value if isinstance(value, bool | float | str | dict) else str(value)
-        for name, value in found.items()
+        for name, value in sorted(found.items())
     }

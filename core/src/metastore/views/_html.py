@@ -171,7 +171,7 @@ def run_page(run: Run) -> str:
 def _run_parts(run: Run) -> list[str]:
     record = run.record
     abandoned = f"its process {run.process} is gone" if run.is_abandoned else None
-    graph = Html(run.graph._repr_html_()) if run.steps else Html()
+    graph = run.graph.picture() if run.steps else Html()
     return [
         fields(
             [
@@ -252,7 +252,7 @@ def _steps(found: Sequence[tuple[int, Step]]) -> Html:
 def _step_row(depth: int, step: Step) -> dict[str, Cell]:
     record = step.record
     row: dict[str, Cell] = {
-        "step": Word("\N{NO-BREAK SPACE}" * 4 * depth + step.short_name, "nowrap"),
+        "step": Word(step.short_name, f"nowrap in{min(depth, 8)}"),
         "state": _state(step.state),
         "duration": Word(duration(record.started_ms, record.finished_ms), "nowrap"),
         "inputs": _port_texts(step.inputs),

@@ -213,16 +213,16 @@ class Steps(Sequence[Step]):
         known = {step.id for step in self._steps}
         for step in self._steps:
             parts.setdefault(step.parent if step.parent in known else None, []).append(step)
-        left = [(0, step) for step in reversed(parts.pop(None, []))]
-        while True:
+        shown: set[int] = set()
+        # Behind the outermost ones the others: in a damaged store they are parts of one another.
+        for outer in (*parts.get(None, ()), *self._steps):
+            left = [(0, outer)]
             while left:
                 depth, step = left.pop()
-                yield depth, step
-                left += [(depth + 1, part) for part in reversed(parts.pop(step.id, []))]
-            if not parts:
-                return
-            # Of a damaged store: steps that are parts of one another.
-            left = [(0, parts[next(iter(parts))][0])]
+                if step.id not in shown:
+                    shown.add(step.id)
+                    yield depth, step
+                    left += [(depth + 1, part) for part in reversed(parts.get(step.id, []))]
 
 
 class Run(_RecordView[RunRecord]):
