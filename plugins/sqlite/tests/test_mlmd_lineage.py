@@ -161,7 +161,7 @@ def test_lineage_is_what_ml_metadata_says(graph: Callable[[], Events], tmp_path:
     count = write_graph(path, graph())
     theirs = mlmd.connect(path)
     options = pb.LineageSubgraphQueryOptions
-    ways: dict[str, tuple[Any, dict[str, bool]]] = {
+    ways: dict[str, tuple[Any, dict[str, Any]]] = {
         "up": (options.UPSTREAM, {"upstream": True}),
         "down": (options.DOWNSTREAM, {"upstream": False, "downstream": True}),
         "both": (options.BIDIRECTIONAL, {"downstream": True, "siblings": True}),

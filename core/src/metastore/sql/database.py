@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Table, func
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import ClauseElement
 
+from metastore.model import NodeKind
 from metastore.sql.schema import Schema
 
 __all__ = ["Database", "Session", "Statement"]
@@ -57,6 +58,14 @@ class Statement:
 
 _FILTERS = 256
 """Statements of filters that are kept."""
+
+
+def forget_oldest(kept: OrderedDict[Hashable, Any]) -> None:
+    """Keep the last ones."""
+    while len(kept) > _FILTERS:
+        with suppress(KeyError):
+            kept.popitem(last=False)
+
 
 _FEWEST, _MOST = 3, 24
 """Rows that are inserted by one statement: each number of them is a text of its own."""
@@ -110,6 +119,10 @@ class Database(ABC):
         self._statements: dict[Hashable, Statement] = {}
         # Of filters there are as many shapes as people think of.
         self._of_filters: OrderedDict[Hashable, Statement] = OrderedDict()
+        self.walked: OrderedDict[Hashable, frozenset[Hashable]] = OrderedDict()
+        """Of the conditions of a list, those that very many nodes fulfil: what was found last."""
+        self.sizes: dict[NodeKind, int] = {}
+        """About how many nodes there are of a kind: what was found last."""
 
     def statement(self, key: Hashable, build: Callable[[], ClauseElement]) -> Statement:
         """The statement of that key, built and compiled on first use."""
@@ -123,9 +136,7 @@ class Database(ABC):
         found = self._of_filters.get(key)
         if found is None:
             found = self._of_filters[key] = Statement(build(), self.dialect)
-            while len(self._of_filters) > _FILTERS:
-                with suppress(KeyError):
-                    self._of_filters.popitem(last=False)
+            forget_oldest(self._of_filters)
         else:
             with suppress(KeyError):
                 self._of_filters.move_to_end(key)
@@ -160,6 +171,13 @@ class Database(ABC):
         if name == "LENGTH":
             return func.char_length(text)
         return func.lower(text) if name == "LOWER" else func.upper(text)
+
+    def unindexed(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """The column in a form for which the database takes no index, where there is one.
+
+        For conditions that so many rows fulfil that an index only leads astray.
+        """
+        return column
 
     @abstractmethod
     def bind_list(self, values: Collection[Any], shape: str) -> Any:

@@ -3,12 +3,16 @@
 A statement is made for the shape of a filter; its literals are parameters.  A predicate that asks
 for one property, or for neighbours of one alias and nothing else, becomes ``id IN (SELECT ...)``,
 which a database can answer from an index; another one a subquery for each row.
+
+Where very many nodes fulfil such a predicate, a page of them is found sooner by walking the nodes
+in their order and looking at each.  `filter_probes` are the statements that tell which these are,
+and `filter_condition` takes the numbers of those to be looked at node by node.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -16,6 +20,7 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Integer,
+    Select,
     and_,
     bindparam,
     case,
@@ -61,7 +66,7 @@ from metastore.query.tree import (
 from metastore.sql.codec import STRUCT_PREFIX
 from metastore.sql.database import Database
 
-__all__ = ["filter_condition", "filter_key", "filter_parameters"]
+__all__ = ["filter_condition", "filter_key", "filter_parameters", "filter_probes"]
 
 _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq,
@@ -108,9 +113,24 @@ def _coalesce(arguments: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
     return func.coalesce(*arguments, null())
 
 
-def filter_condition(database: Database, filter: Filter) -> ColumnElement[bool]:
-    """The condition on the table of the filter's nodes."""
-    return _Compiler(database, filter).condition(filter.condition)
+def filter_condition(
+    database: Database, filter: Filter, walked: Collection[Hashable] = ()
+) -> ColumnElement[bool]:
+    """The condition on the table of the filter's nodes.
+
+    `walked` are the numbers of the predicates that are looked at node by node.
+    """
+    return _Compiler(database, filter, walked).condition(filter.condition)
+
+
+def filter_probes(database: Database, filter: Filter) -> list[Select[Any]]:
+    """For the first predicates that could be answered from an index, their rows: without a limit.
+
+    A predicate's number is its place in the list.
+    """
+    compiler = _Compiler(database, filter)
+    compiler.condition(filter.condition)
+    return compiler.probes
 
 
 def _is_safe(value: Any) -> bool:
@@ -119,7 +139,11 @@ def _is_safe(value: Any) -> bool:
 
 
 class _Compiler:
-    def __init__(self, database: Database, filter: Filter) -> None:
+    def __init__(
+        self, database: Database, filter: Filter, walked: Collection[Hashable] = ()
+    ) -> None:
+        self._walked = walked
+        self.probes: list[Select[Any]] = []
         self._database = database
         self._schema = database.schema
         self._filter = filter
@@ -138,15 +162,25 @@ class _Compiler:
             return _balanced(join, [self.condition(each) for each in found.conditions])
         if isinstance(found, Exists):
             return self._exists(found)
-        direct = self._of_one_property(found)
-        if direct is None:
-            direct = self._of_type(found)
-        return self._predicate(found) if direct is None else direct
+        for special in (self._of_one_property, self._of_type, self._of_time):
+            made = special(found)
+            if made is not None:
+                return made
+        return self._predicate(found)
+
+    def _is_walked(self, probe: Select[Any]) -> bool:
+        """Whether a predicate, of whose rows this is a statement, is looked at node by node."""
+        if self._tables or len(self.probes) == _MOST_PROBES:
+            return False
+        self.probes.append(probe)
+        return len(self.probes) - 1 in self._walked
 
     def _exists(self, found: Exists) -> ColumnElement[bool]:
         strict = all(requires(found.condition, alias) for alias, _ in found.aliases)
         if len(found.aliases) == 1 and strict and self._stands_alone(found):
-            return self._among_neighbours(found)
+            among = self._among_neighbours(found)
+            if among is not None:
+                return among
         outer = dict(self._tables)
         one = select(literal_column("1").label("one")).subquery(f"one_{found.aliases[0][0]}")
         from_clause: FromClause = one
@@ -172,14 +206,18 @@ class _Compiler:
         (alias, _) = found.aliases[0]
         return names_of(found.condition) == {alias}
 
-    def _among_neighbours(self, found: Exists) -> ColumnElement[bool]:
+    def _among_neighbours(self, found: Exists) -> ColumnElement[bool] | None:
+        """The nodes among the owners of such neighbours; None where each is to be looked at."""
         outer = dict(self._tables)
+        # What is inside has no choice: it is asked of the neighbours.
         alias, kind = found.aliases[0]
         joined, owner = self._neighbours(alias, kind)
         body = self.condition(found.condition)
         owners = select(owner).select_from(joined).where(body)
         own = [self._tables[alias], *self._links(found)]
         self._tables = outer
+        if self._is_walked(owners):
+            return None
         return self._node.c.id.in_(owners.correlate_except(*own))
 
     def _neighbours(self, alias: str, kind: AliasKind) -> tuple[FromClause, ColumnElement[Any]]:
@@ -234,7 +272,25 @@ class _Compiler:
         own = self._substitute(names[0], types.c.name, found)
         kind, row = self._row_of(names[0])
         wanted = select(types.c.id).where(types.c.type_kind == _int(kind), own)
-        return row.c.type_id.in_(wanted.correlate_except(types))  # type: ignore[no-any-return]
+        among: ColumnElement[bool] = row.c.type_id.in_(wanted.correlate_except(types))
+        if names[0].alias is None and self._is_walked(_rows_of(row, among)):
+            type_id = self._database.unindexed(row.c.type_id)
+            return type_id.in_(wanted.correlate_except(types))
+        return among
+
+    def _of_time(self, found: Predicate) -> ColumnElement[bool] | None:
+        """A comparison of the node's create time, or update time, with a constant."""
+        if not isinstance(found, Comparison) or self._tables:
+            return None
+        terms = terms_of(found)
+        times = [each for each in terms if isinstance(each, Column) and each.name in _TIMES]
+        if len(times) != 1 or not any(isinstance(each, Constant) for each in terms):
+            return None
+        made = self._predicate(found)
+        if self._is_walked(_rows_of(self._node, made)):
+            column = self._database.unindexed(self._node.c[times[0].name])
+            return self._substitute(times[0], column, found)
+        return made
 
     def _row_of(self, column: Column) -> tuple[NodeKind, Any]:
         """The kind and the table of the node that a column is of."""
@@ -263,6 +319,8 @@ class _Compiler:
         owners = select(owner).where(
             self._is_property(table, property), self._on_values(table, property, found)
         )
+        if self._is_walked(owners):
+            return exists(owners.where(owner == self._node.c.id).correlate_except(table))
         return self._node.c.id.in_(owners.correlate_except(table))
 
     def _on_values(self, table: Any, property: Property, found: Predicate) -> ColumnElement[bool]:
@@ -371,6 +429,14 @@ class _Substituting(_Compiler):
 
     def _term(self, term: Term) -> ColumnElement[Any]:
         return self._column_of_it if id(term) == self._replaced else super()._term(term)
+
+
+_TIMES = ("create_time_since_epoch", "last_update_time_since_epoch")
+_MOST_PROBES = 8
+
+
+def _rows_of(table: Any, condition: ColumnElement[bool]) -> Select[Any]:
+    return select(table.c.id).where(condition)
 
 
 _LINKS = {

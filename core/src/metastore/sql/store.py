@@ -10,7 +10,7 @@ from metastore.base import BaseMetadataStore, Capabilities, OpenMode, Transactio
 from metastore.errors import ClosedError, ReadOnlyError
 from metastore.model import AnyNode, Event, Link, Type
 from metastore.query import EventQuery, LinkQuery, NodeQuery, TypeQuery
-from metastore.sql import reading
+from metastore.sql import pages, reading
 from metastore.sql.database import Database, Session
 from metastore.sql.types import TypeCache
 from metastore.sql.writing import SQLTransaction
@@ -79,12 +79,12 @@ class SQLMetadataStore(BaseMetadataStore):
     def read_nodes(self, query: NodeQuery) -> Sequence[AnyNode]:
         """One page of the nodes that the query asks for, in two statements."""
         with self._reading() as session:
-            return reading.read_nodes(session, query)
+            return pages.read_nodes(session, query)
 
     def count(self, query: NodeQuery) -> int:
         """How many nodes the query asks for."""
         with self._reading() as session:
-            return reading.count_nodes(session, query)
+            return pages.count_nodes(session, query)
 
     def read_events(self, query: EventQuery) -> Sequence[Event]:
         """The events that the query asks for, in two statements."""

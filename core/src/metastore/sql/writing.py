@@ -35,7 +35,7 @@ from metastore.model import (
 from metastore.query import NodeQuery
 from metastore.sql.codec import property_rows
 from metastore.sql.database import Session
-from metastore.sql.reading import read_nodes
+from metastore.sql.pages import read_nodes
 from metastore.sql.types import TypeCache
 
 __all__ = ["SQLTransaction"]

@@ -33,6 +33,8 @@ from sqlalchemy import (
 )
 from sqlalchemy import table as table_clause
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
+from sqlalchemy.sql.elements import UnaryExpression
+from sqlalchemy.sql.operators import custom_op
 
 from metastore import ClosedError, ForkError, InvalidError, MetastoreError, OpenMode
 from metastore.query import like
@@ -46,6 +48,8 @@ __all__ = ["SQLiteDatabase"]
 
 _SCHEMA = Schema(SchemaOptions(table={"sqlite_autoincrement": True}, partial_index="sqlite_where"))
 _DRIVER_ERRORS = (sqlite3.Error, UnicodeEncodeError, OverflowError)
+
+_PLUS: custom_op[Any] = custom_op("+")
 
 _STEPS_BETWEEN_SIGNALS = 1_000_000
 """Of SQLite's machine: some hundredths of a second."""
@@ -353,6 +357,10 @@ class SQLiteDatabase(Database):
         if name == "LENGTH":
             return case((_has_nul(text), func.metastore_length(text)), else_=func.length(text))
         return func.metastore_lower(text) if name == "LOWER" else func.metastore_upper(text)
+
+    def unindexed(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """``+column``, which SQLite documents for that (sqlite.org/optoverview.html)."""
+        return UnaryExpression(column, operator=_PLUS, type_=column.type)
 
     def bind_list(self, values: Collection[Any], shape: str) -> str:
         """The list as JSON."""

@@ -1,0 +1,388 @@
+"""Pages of nodes with their properties, and how the database is to look for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from math import isqrt
+from typing import Any, TypeAlias, cast
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+)
+
+from metastore.model import (
+    AnyNode,
+    Artifact,
+    ArtifactState,
+    Context,
+    Execution,
+    ExecutionState,
+    LinkKind,
+    NodeKind,
+    Value,
+    builder,
+)
+from metastore.query import NodeQuery, OrderBy
+from metastore.sql.codec import decode, decode_mixed, value_columns
+from metastore.sql.database import Database, Session, Statement, forget_oldest
+from metastore.sql.filters import filter_condition, filter_key, filter_parameters, filter_probes
+from metastore.sql.lists import Lists
+
+__all__ = ["count_nodes", "read_nodes"]
+
+_TIMES = {
+    OrderBy.CREATE_TIME: "create_time_since_epoch",
+    OrderBy.UPDATE_TIME: "last_update_time_since_epoch",
+}
+
+# Plain dicts are the fastest way from what is stored to a member; what a newer release or a
+# damaged store holds besides is UNKNOWN.
+_STATES: dict[NodeKind, dict[Any, Any]] = {
+    NodeKind.ARTIFACT: {None: None, **{int(each): each for each in ArtifactState}},
+    NodeKind.EXECUTION: {None: None, **{int(each): each for each in ExecutionState}},
+}
+_CLASSES: dict[NodeKind, type[Any]] = {
+    NodeKind.ARTIFACT: Artifact,
+    NodeKind.EXECUTION: Execution,
+    NodeKind.CONTEXT: Context,
+}
+
+_Maps: TypeAlias = "dict[int, tuple[dict[str, Value], dict[str, Value]]]"
+
+
+def read_nodes(session: Session, query: NodeQuery) -> list[AnyNode]:
+    """One page: a statement for the nodes, another for their properties."""
+    walked = walked_conditions(session, query)
+    statement, parameters = _node_statement(session.database, query, _node_columns, walked)
+    rows = session.rows(statement, **parameters)
+    if not rows:
+        return []
+    maps = _read_properties(session, query.kind, [row[0] for row in rows])
+    return _nodes(query.kind, rows, maps)
+
+
+def count_nodes(session: Session, query: NodeQuery) -> int:
+    """How many nodes the query asks for, its page left aside."""
+    whole = replace(query, order_by=OrderBy.ID, descending=False, after=None, limit=None)
+    statement, parameters = _node_statement(
+        session.database, whole, lambda database, kind: (func.count(),)
+    )
+    return cast("int", session.rows(statement, **parameters)[0][0])
+
+
+# Which conditions very many nodes fulfil.
+
+
+def walked_conditions(session: Session, query: NodeQuery) -> frozenset[Hashable]:
+    """The conditions of a page's query that are to be looked at node by node, in its order.
+
+    An index is the way to few nodes.  Where very many fulfil a condition, all of them would be
+    fetched and sorted for each page; then it costs less to walk the nodes in the order that is
+    asked for until the page is full.  With N nodes, pages of n and m that fulfil the condition,
+    the one takes about m steps, the other n * N / m: they are even at the root of n * N, and a
+    probe of the index does not look further than that.
+    """
+    key = _walked_key(query)
+    if key is None:
+        return frozenset()
+    database = session.database
+    if query.after is not None and key in database.walked:
+        return database.walked[key]
+    nodes = _about_how_many(session, query.kind)
+    found: frozenset[Hashable] = frozenset()
+    if nodes > _FEW:
+        bound = isqrt((query.limit or 1) * nodes)
+        found = frozenset(
+            name
+            for name, statement, parameters in _probes(database, query)
+            if session.rows(statement, probed=bound + 1, **parameters)[0][0] > bound
+        )
+    database.walked[key] = found
+    forget_oldest(database.walked)
+    return found
+
+
+_FEW = 2000
+"""Nodes of a kind, of which no way is long."""
+
+
+def _about_how_many(session: Session, kind: NodeKind) -> int:
+    """The largest id; not asked for again once it is large."""
+    database = session.database
+    known = database.sizes.get(kind, 0)
+    if known <= _FEW:
+        newest = database.statement(
+            ("newest", kind), lambda: select(func.max(database.schema.nodes[kind].c.id))
+        )
+        known = database.sizes[kind] = session.rows(newest)[0][0] or 0
+    return known
+
+
+def _walked_key(query: NodeQuery) -> Hashable | None:
+    """What the answer depends on; None where there is nothing to choose."""
+    direct = (query.ids, query.names, query.external_ids, query.uris)
+    if not query.limit or any(each is not None for each in direct):
+        return None
+    contexts = query.context_ids and tuple(query.context_ids)
+    types = query.type_names and tuple(query.type_names)
+    if query.filter is None and contexts is None and types is None and query.type is None:
+        return None
+    return query.kind, query.filter, query.order_by, query.type, types, contexts
+
+
+def _probes(
+    database: Database, query: NodeQuery
+) -> Iterator[tuple[Hashable, Statement, dict[str, Any]]]:
+    """For each condition that could be walked, a statement that counts up to `probed` nodes."""
+    for name, part in (
+        ("type", NodeQuery(query.kind, type=query.type, type_names=query.type_names)),
+        ("context", NodeQuery(query.kind, context_ids=query.context_ids)),
+    ):
+        if part != NodeQuery(query.kind):
+            yield name, *_node_statement(database, part, _only_ids)
+    filter = query.filter
+    if filter is None:
+        return
+    probes = filter_probes(database, filter)
+    parameters = filter_parameters(database, filter)
+    for number, probe in enumerate(probes):
+        key = ("probe", number, filter_key(database, filter))
+        build = partial(_counted, probe)
+        yield number, database.statement_of_filter(key, build), parameters
+
+
+def _only_ids(database: Database, kind: NodeKind) -> tuple[ColumnElement[Any], ...]:
+    return (database.schema.nodes[kind].c.id,)
+
+
+def _counted(probe: Select[Any]) -> Select[Any]:
+    found = probe.limit(bindparam("probed")).subquery("found")
+    return select(func.count()).select_from(found)
+
+
+def _node_columns(database: Database, kind: NodeKind) -> tuple[ColumnElement[Any], ...]:
+    schema = database.schema
+    node = schema.nodes[kind].c
+    common: tuple[ColumnElement[Any], ...] = (
+        node.id,
+        node.type_id,
+        schema.type.c.name,
+        node.name,
+        node.external_id,
+        node.create_time_since_epoch,
+        node.last_update_time_since_epoch,
+    )
+    state = schema.state(kind)
+    own = () if state is None else (state,)
+    return (*common, *own, node.uri) if kind is NodeKind.ARTIFACT else (*common, *own)
+
+
+def _node_statement(
+    database: Database,
+    query: NodeQuery,
+    columns: Callable[[Database, NodeKind], tuple[ColumnElement[Any], ...]],
+    walked: frozenset[Hashable] = frozenset(),
+) -> tuple[Statement, dict[str, Any]]:
+    node = database.schema.nodes[query.kind].c
+    lists = Lists(database)
+    lists.add("ids", query.ids, lambda among: among(node.id))
+    lists.add("names", query.names, lambda among: among(node.name))
+    lists.add("external_ids", query.external_ids, lambda among: among(node.external_id))
+    lists.add("uris", query.uris, lambda among: among(node.uri))
+    type_id = database.unindexed(node.type_id) if "type" in walked else node.type_id
+    lists.add("type_names", query.type_names, lambda among: _typed(database, query, type_id, among))
+    one_by_one = "context" in walked
+    lists.add(
+        "context_ids",
+        query.context_ids,
+        lambda among: _linked(database, query.kind, among, one_by_one=one_by_one),
+    )
+    lists.add("parents_of", query.parents_of, lambda among: _relatives(database, among, up=True))
+    lists.add("children_of", query.children_of, lambda among: _relatives(database, among, up=False))
+    parameters = lists.parameters
+    if query.type is not None:
+        parameters |= {"type_kind": int(query.kind), "type_name": query.type.name}
+        if query.type.version:
+            parameters["type_version"] = query.type.version
+    if query.after is not None:
+        parameters |= {"after_value": query.after.value, "after_id": query.after.id}
+    if query.limit is not None:
+        parameters["page_size"] = query.limit
+    key = (
+        "nodes",
+        columns,
+        query.kind,
+        *lists.key,
+        query.type is not None,
+        query.type is not None and bool(query.type.version),
+        query.order_by,
+        query.descending,
+        query.after is not None,
+        query.limit is not None,
+        walked,
+    )
+
+    filter = query.filter
+
+    def build() -> Select[Any]:
+        conditions = [condition() for condition in lists.conditions]
+        if filter is not None:
+            conditions.append(filter_condition(database, filter, walked))
+        if query.type is not None:
+            conditions.append(_of_type(database, query, type_id))
+        found = _node_select(database, query, columns, conditions)
+        return _counted(found) if columns is _only_ids else found
+
+    if filter is None:
+        return database.statement(key, build), parameters
+    parameters |= filter_parameters(database, filter)
+    return (
+        database.statement_of_filter((*key, filter_key(database, filter)), build),
+        parameters,
+    )
+
+
+def _node_select(
+    database: Database,
+    query: NodeQuery,
+    columns: Callable[[Database, NodeKind], tuple[ColumnElement[Any], ...]],
+    conditions: list[ColumnElement[bool]],
+) -> Select[Any]:
+    schema = database.schema
+    table = schema.nodes[query.kind]
+    node, type = table.c, schema.type.c
+    counting = columns is not _node_columns
+    selected = select(*columns(database, query.kind)).select_from(
+        # An outer join: a node whose type is gone must still be read.
+        table if counting else table.outerjoin(schema.type, type.id == node.type_id)
+    )
+    selected = selected.where(*conditions)
+    if counting:
+        return selected
+    keys = [node.id]
+    if query.order_by is not OrderBy.ID:
+        keys.insert(0, node[_TIMES[query.order_by]])
+    if query.after is not None:
+        selected = selected.where(_behind(keys, descending=query.descending))
+    selected = selected.order_by(*(key.desc() if query.descending else key.asc() for key in keys))
+    return selected if query.limit is None else selected.limit(bindparam("page_size"))
+
+
+def _behind(keys: Sequence[ColumnElement[Any]], *, descending: bool) -> ColumnElement[bool]:
+    """Behind the cursor, in a form that an index on the first key serves."""
+    value: ColumnElement[Any] = bindparam("after_value")
+    last: ColumnElement[Any] = bindparam("after_id")
+    id = keys[-1]
+    if len(keys) == 1:
+        return id < last if descending else id > last
+    time = keys[0]
+    if descending:
+        return and_(time <= value, or_(time < value, id < last))
+    return and_(time >= value, or_(time > value, id > last))
+
+
+def _of_type(
+    database: Database, query: NodeQuery, type_id: ColumnElement[Any]
+) -> ColumnElement[bool]:
+    types = database.schema.type.alias("wanted").c
+    wanted = select(types.id).where(
+        types.type_kind == bindparam("type_kind"),
+        types.name == bindparam("type_name"),
+        types.version == bindparam("type_version")
+        if query.type and query.type.version
+        else or_(types.version.is_(None), types.version == ""),
+    )
+    return type_id.in_(wanted)
+
+
+def _typed(
+    database: Database, query: NodeQuery, type_id: ColumnElement[Any], among: Callable[..., Any]
+) -> ColumnElement[bool]:
+    types = database.schema.type.alias("named").c
+    named = select(types.id).where(types.type_kind == int(query.kind), among(types.name))
+    return type_id.in_(named)
+
+
+def _linked(
+    database: Database, kind: NodeKind, among: Callable[..., Any], *, one_by_one: bool
+) -> ColumnElement[bool]:
+    schema = database.schema
+    link = LinkKind.ATTRIBUTION if kind is NodeKind.ARTIFACT else LinkKind.ASSOCIATION
+    table, other = schema.links[link]
+    id = schema.nodes[kind].c.id
+    linked = select(other).where(among(table.c.context_id))
+    if one_by_one:
+        return exists(linked.where(other == id).correlate_except(table))
+    return id.in_(linked)
+
+
+def _relatives(database: Database, among: Callable[..., Any], *, up: bool) -> ColumnElement[bool]:
+    links = database.schema.parent_context.c
+    near, far = links.context_id, links.parent_context_id
+    if not up:
+        near, far = far, near
+    return database.schema.nodes[NodeKind.CONTEXT].c.id.in_(select(far).where(among(near)))
+
+
+def _read_properties(session: Session, kind: NodeKind, ids: Collection[int]) -> _Maps:
+    database = session.database
+    shape = database.list_shape(ids)
+    mixed = database.mixed_columns
+
+    def build() -> Select[Any]:
+        table = database.schema.properties[kind]
+        owner = database.schema.owner(kind)
+        return select(
+            owner, table.c.name, table.c.is_custom_property, *value_columns(table, mixed=mixed)
+        ).where(database.in_list(owner, "ids", shape))
+
+    statement = database.statement(("properties", kind, shape), build)
+    maps: _Maps = {}
+    if mixed:
+        for id, key, custom, value, rest in session.rows(
+            statement, ids=database.bind_list(ids, shape)
+        ):
+            if id not in maps:
+                maps[id] = ({}, {})
+            if rest is not None or value is None or type(value) is str:
+                value = decode_mixed(value, rest)
+                if value is None:
+                    continue
+            maps[id][1 if custom else 0][key] = value
+        return maps
+    for id, key, custom, *columns in session.rows(statement, ids=database.bind_list(ids, shape)):
+        decoded = decode(*columns)
+        if decoded is not None:
+            maps.setdefault(id, ({}, {}))[1 if custom else 0][key] = decoded
+    return maps
+
+
+def _nodes(kind: NodeKind, rows: list[tuple[Any, ...]], maps: _Maps) -> list[AnyNode]:
+    build = builder(_CLASSES[kind])
+    states = _STATES.get(kind)
+    nodes: list[AnyNode] = []
+    for row in rows:
+        id, type_id, type_name, name, external_id, created, updated = row[:7]
+        found = maps.get(id)
+        declared, custom = ({}, {}) if found is None else found
+        common = (
+            id, type_id, type_name or "", name, external_id, declared, custom, created, updated
+        )  # fmt: skip
+        if states is None:
+            nodes.append(build(*common))
+            continue
+        state = states.get(row[7], states[0])
+        if kind is NodeKind.ARTIFACT:
+            nodes.append(build(*common, row[8] or "", state))
+        else:
+            nodes.append(build(*common, state))
+    return nodes
