@@ -28,6 +28,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "filters.md"
 
 # The filter; what stands at the mark; words of the message.
 WRONG: list[tuple[str, str, tuple[str, ...]]] = [
+    ("properties.learning-rate > 0.1", "rate", ("properties.`learning-rate`",)),
     ("name = ", "", ("does not expect the end", "a field", "a text in quotes")),
     ("name == 'x'", "=", ("does not expect '='",)),
     ("name = 'x' ANDD id = 1", "ANDD", ("'ANDD'", "expected AND, OR, the end")),

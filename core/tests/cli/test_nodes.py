@@ -83,6 +83,18 @@ def test_a_wrong_filter_is_shown_in_its_place(command: Command, store: Store, no
     assert "did you mean name?" in err.splitlines()[0]
 
 
+def test_a_filter_that_since_makes_too_long_is_told_without_a_mark(
+    command: Command, store: Store
+) -> None:
+    """What only the two together are is said of both, and marks nothing that nobody typed."""
+    text = " OR ".join(["id = 1"] * 1000)
+    assert command("artifact", "list", "--where", text).code == 0
+    code, _, err = command("artifact", "list", "--where", text, "--since", "7d")
+    assert code == 2
+    assert "with --since, " in err
+    assert "create_time" not in err
+
+
 @pytest.mark.parametrize(
     "moment", ["yesterday", "7", "7y", "2026-13-01", "", "9999999d", "999999w"]
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from metastore.cli._options import Page, limit_option, opened, reading
+from metastore.errors import FilterError
 
 if TYPE_CHECKING:
     from metastore.cli._output import Column, Row
@@ -50,15 +51,23 @@ class Wanted(NamedTuple):
 
 def combined(kind: NodeKind, where: str | None, since: datetime | None) -> str | None:
     """A filter, and that nodes were created since then."""
+    from metastore.query import Filter
+
     if where is not None:
         # By itself, so that an error shows what was typed.
-        from metastore.query import Filter
-
         Filter.parse(kind, where)
     if since is None:
         return where
     began = f"create_time_since_epoch >= {int(since.timestamp() * 1000)}"
-    return began if where is None else f"({where}) AND {began}"
+    if where is None:
+        return began
+    both = f"({where}) AND {began}"
+    try:
+        Filter.parse(kind, both)
+    except FilterError as error:
+        # The mark would be below what nobody has typed.
+        raise FilterError(f"with --since, {error.message}", hint=error.hint) from error
+    return both
 
 
 where_option = click.option(

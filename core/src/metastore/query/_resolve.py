@@ -370,7 +370,14 @@ class Resolver:
         )
 
     def _error(self, message: str, span: Span, hint: str) -> FilterError:
+        for found in _WITH_HYPHEN.finditer(self._text):
+            if found.start() <= span[0] < found.end():
+                hint = f"if {found[2][:60]!r} is the key, write {found[1]}.`{found[2][:60]}`"
         return FilterError(message, hint=hint, text=self._text, span=span)
+
+
+_WITH_HYPHEN = re.compile(r"\b((?:custom_)?properties)\.(\w+(?:-\w+)+)")
+"""Read as a subtraction, and seldom meant so."""
 
 
 def _with_short_names(columns: Mapping[str, Kind]) -> dict[str, Kind]:
