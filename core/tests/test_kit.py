@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from metastore.base import BaseMetadataStore, Capabilities
+from metastore.base import BaseMetadataStore
 from metastore.batch import Batch, Merge
+from metastore.capabilities import Capabilities
 from metastore.changes import Applied, Changes
 from metastore.memory import MemoryMetadataStore, Tables
 from metastore.model import ArtifactState, EventType, NodeKind, PropertyKind, Proto

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from metastore.base import BaseMetadataStore as BaseMetadataStore
-    from metastore.base import Capabilities as Capabilities
     from metastore.base import OpenMode as OpenMode
     from metastore.base import Transaction as Transaction
     from metastore.batch import ALL as ALL
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from metastore.batch import TypeDraft as TypeDraft
     from metastore.batch import Written as Written
     from metastore.batch import WrittenBatch as WrittenBatch
+    from metastore.capabilities import Capabilities as Capabilities
     from metastore.changes import Answers as Answers
     from metastore.changes import Applied as Applied
     from metastore.changes import Changes as Changes
@@ -90,10 +90,11 @@ if TYPE_CHECKING:
     from metastore.store import Store as Store
 
 _HOMES = {
-    "base": "BaseMetadataStore Capabilities OpenMode Transaction",
+    "base": "BaseMetadataStore OpenMode Transaction",
     "batch": (
         "ALL Batch Insert Merge NodeDraft Outcome Ref Replace Reuse TypeDraft Written WrittenBatch"
     ),
+    "capabilities": "Capabilities",
     "changes": "Answers Applied Changes Questions",
     "config._connect": "connect",
     "errors": (

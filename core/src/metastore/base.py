@@ -10,11 +10,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from metastore import rules
 from metastore.batch import Batch, WrittenBatch
+from metastore.capabilities import Capabilities
 from metastore.changes import Answers, Applied, Changes, Questions
 from metastore.errors import CapabilityError, InvalidError
 from metastore.model import AnyNode, Event, Link, Type
@@ -32,35 +33,6 @@ __all__ = ["BaseMetadataStore", "Capabilities", "OpenMode", "Transaction", "curs
 
 OpenMode: TypeAlias = Literal["r", "rw"]
 """``"r"`` reads only and never creates a file, a database or a table; ``"rw"`` reads and writes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a flavor can do beyond the contract, known without opening a store.
-
-    atomic_batch:
-        ``"full"``, or ``"nodes"`` where types and parent contexts are written apart.
-    given_times:
-        Create and update times of a draft are kept; otherwise the backend sets its own.
-    exact_doubles:
-        Doubles come back bit for bit.
-    snapshot:
-        `BaseMetadataStore.snapshot` gives several reads one state of the store.
-    native_filter:
-        Filters are evaluated by the backend; otherwise on our side.
-    delete:
-        Nodes can be deleted.
-    provision:
-        The flavor can create and remove the service it connects to.
-    """
-
-    atomic_batch: Literal["full", "nodes"] = "full"
-    given_times: bool = True
-    exact_doubles: bool = True
-    snapshot: bool = False
-    native_filter: bool = False
-    delete: bool = False
-    provision: bool = False
 
 
 class Transaction(ABC):

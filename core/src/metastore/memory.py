@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, ClassVar, TypeVar, cast
 
-from metastore.base import BaseMetadataStore, Capabilities, OpenMode, Transaction, cursor_of
+from metastore.base import BaseMetadataStore, OpenMode, Transaction, cursor_of
+from metastore.capabilities import Capabilities
 from metastore.changes import (
     Answers,
     Applied,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from metastore.base import BaseMetadataStore, Capabilities
+from metastore.capabilities import Capabilities
 from metastore.errors import FlavorError, Offender
 
 if TYPE_CHECKING:
+    from metastore.base import BaseMetadataStore
     from metastore.plugins._config import FlavorConfig
 
 __all__ = ["INTERFACE_VERSION", "Flavor"]
@@ -38,7 +39,7 @@ class Flavor:
     summary: str
     config: str
     store: str
-    capabilities: Capabilities = Capabilities()
+    capabilities: Capabilities = field(default_factory=Capabilities)
     interface_version: int = INTERFACE_VERSION
 
     def load_config_class(self) -> type[FlavorConfig]:
@@ -49,6 +50,8 @@ class Flavor:
 
     def load_store_class(self) -> type[BaseMetadataStore]:
         """Import the store class, and with it the driver."""
+        from metastore.base import BaseMetadataStore
+
         found = self._load(self.store, BaseMetadataStore)
         if getattr(found, "FLAVOR", None) != self.name:
             raise self._broken(f"{self.store} has another FLAVOR than {self.name!r}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metastore.base import Capabilities
+from metastore.capabilities import Capabilities
 from metastore.errors import InvalidError, Offender
 from metastore.plugins._config import FlavorConfig, StoreURL
 from metastore.plugins._flavor import Flavor

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
 
-from metastore.base import BaseMetadataStore, Capabilities, OpenMode, Transaction
+from metastore.base import BaseMetadataStore, OpenMode, Transaction
+from metastore.capabilities import Capabilities
 from metastore.errors import ClosedError, ReadOnlyError
 from metastore.model import AnyNode, Event, Link, Type
 from metastore.query import EventQuery, LinkQuery, NodeQuery, TypeQuery

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from metastore.base import BaseMetadataStore, Capabilities
+from metastore.base import BaseMetadataStore
 from metastore.batch import Batch, Outcome, Reuse
+from metastore.capabilities import Capabilities
 from metastore.errors import ClosedError, MetastoreError, ReadOnlyError
 from metastore.model import EventType, LinkKind, NodeKind
 from metastore.query import EventQuery, LinkQuery, NodeQuery, TypeQuery
