@@ -59,6 +59,10 @@ class BaseMetadataStore(ABC):
 
     CAPABILITIES: ClassVar[Capabilities] = Capabilities()
 
+    CONFIG: ClassVar[type[Any] | None] = None
+    """The flavor's `FlavorConfig`, where the class is registered without a descriptor that says so
+    (``metastore flavor register``); None for one without settings."""
+
     @classmethod
     @abstractmethod
     def open(cls, config: Any, *, mode: OpenMode = "rw", create: bool = True) -> BaseMetadataStore:

@@ -846,7 +846,6 @@ def test_file_names(name: str, tmp_path: Path) -> None:
         ("sqlite:///a%20b%3F.db", "a b?.db", 60.0),
         ("sqlite:///a#b.db", "a#b.db", 60.0),
         ("sqlite://", None, 60.0),
-        ("sqlite:///", None, 60.0),
         ("sqlite:///:memory:", None, 60.0),
         ("sqlite://?busy_timeout=1", None, 1.0),
     ],
@@ -861,6 +860,7 @@ def test_urls(url: str, path: str | None, timeout: float) -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
+        ("sqlite:///", "sqlite:///file.db"),
         ("sqlite:///x.db?busy_timout=5", "busy_timout"),
         ("sqlite:///x.db?busy_timeout=soon", "busy_timeout"),
         ("sqlite:///x.db?busy_timeout=-1", "busy_timeout"),

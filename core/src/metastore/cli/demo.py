@@ -33,16 +33,14 @@ def demo(store: str | None) -> None:
     unless you name that with --store.
     """
     from metastore.cli import _demo
-    from metastore.config._connect import DEFAULT_STORE_URL
-    from metastore.plugins._loader import load_flavor
+    from metastore.config._target import DEFAULT_STORE_URL, target_of
 
     folder = Path(_FOLDER)
     if store is None:
-        flavor = DEFAULT_STORE_URL.partition(":")[0]
-        # Before the folder is made, which would stay behind.
-        load_flavor(flavor)
+        store = f"{DEFAULT_STORE_URL.partition(':')[0]}:///{_FOLDER}/metastore.db"
+        # Before the folder is made, which would stay behind without the flavor.
+        target_of(store)
         folder.mkdir(exist_ok=True)
-        store = f"{flavor}:///{_FOLDER}/metastore.db"
     with opened(store, mode="rw") as found:
         folder.mkdir(exist_ok=True)
         runs = [_demo.record(found, folder.resolve(), epochs) for epochs in (1, 100)]

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import UnionType
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    Union,
+    get_args,
+    get_origin,
+)
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from metastore.errors import InvalidError, Offender
+from metastore.plugins._secret import Secret
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["FlavorConfig", "StoreURL"]
+__all__ = ["FlavorConfig", "Setting", "StoreURL"]
 
 
 class StoreURL(NamedTuple):
@@ -64,10 +79,25 @@ class StoreURL(NamedTuple):
         return cls(scheme, unquote(parts.netloc), unquote(parts.path), options)
 
 
+class Setting(NamedTuple):
+    """A field of a config, as people see it; never its value."""
+
+    name: str
+    type: str
+    default: str | None
+    """As text; None where the setting must be given."""
+    variable: str
+    """The environment variable that gives it where nothing else does."""
+    is_secret: bool
+    description: str
+
+
 class FlavorConfig(BaseModel):
     """What a flavor needs to know to open a store; a flavor derives its own from it.
 
-    Frozen; unknown fields are refused; values never stand in error messages.
+    Frozen; unknown fields are refused; values never stand in error messages.  A password or token
+    is a field of type `metastore.Secret`, read with ``config.password.reveal()`` when it is needed.
+    A field must not be called ``flavor``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -84,14 +114,31 @@ class FlavorConfig(BaseModel):
         return cls.checked(url.scheme, url.options)
 
     @classmethod
-    def checked(cls, flavor: str, fields: dict[str, object] | dict[str, str]) -> Self:
-        """The config of these fields, or one error that names every bad one."""
+    def checked(cls, flavor: str, fields: Mapping[str, object]) -> Self:
+        """The config of these fields, or one error that names every bad one.
+
+        What is not among the fields is taken from the environment, `METASTORE_<FLAVOR>__<FIELD>`,
+        else it has its default.
+
+        Raises
+        ------
+        InvalidError
+            A field is wrong, unknown or missing.
+        """
+        variables = {each.variable: each.name for each in cls.settings(flavor)}
+        environment = {
+            name: cls._from_environment(name, os.environ[variable])
+            for variable, name in variables.items()
+            if name not in fields and variable in os.environ
+        }
         try:
-            return cls(**fields)
+            return cls(**environment | dict(fields))
         except ValidationError as error:
             problems = "; ".join(
-                f"{'.'.join(map(str, each['loc'])) or 'the whole'}: {each['msg']}"
-                for each in error.errors(include_input=False, include_url=False)
+                f"{_place(each['loc'], flavor, environment)}: {each['msg']}"
+                for each in error.errors(
+                    include_input=False, include_url=False, include_context=False
+                )
             )
             known = ", ".join(cls.model_fields) or "none"
             # Without the cause: pydantic's error may hold the input.
@@ -100,3 +147,80 @@ class FlavorConfig(BaseModel):
                 hint=f"settings of this flavor: {known}",
                 offender=Offender("store"),
             ) from None
+
+    def relative_to(self, folder: Path) -> Self:
+        """The same config, its relative paths taken from a folder."""
+        moved = {
+            name: folder / value
+            for name in type(self).model_fields
+            if isinstance(value := getattr(self, name), Path) and not value.is_absolute()
+        }
+        return self.model_copy(update=moved) if moved else self
+
+    @classmethod
+    def settings(cls, flavor: str) -> list[Setting]:
+        """The fields, in their order."""
+        return [
+            Setting(
+                name,
+                _type_text(field.annotation),
+                None if field.is_required() else _default_text(field.get_default()),
+                _variable(flavor, name),
+                _holds_secret(field.annotation),
+                field.description or "",
+            )
+            for name, field in cls.model_fields.items()
+        ]
+
+    @classmethod
+    def _from_environment(cls, name: str, text: str) -> object:
+        annotation = cls.model_fields[name].annotation
+        if _holds_secret(annotation):
+            # A variable is a place of its own; whatever it holds is the secret.
+            return Secret(text)
+        if any(each in (list, dict, tuple, set, frozenset) for each in _classes_of(annotation)):
+            try:
+                return json.loads(text)
+            except ValueError:
+                return text
+        return text
+
+
+def _variable(flavor: str, field: str) -> str:
+    return f"METASTORE_{flavor.upper().replace('-', '_')}__{field.upper()}"
+
+
+def _place(location: tuple[int | str, ...], flavor: str, environment: Mapping[str, object]) -> str:
+    place = ".".join(map(str, location)) or "the whole"
+    if location and location[0] in environment:
+        return f"{place} (of the variable {_variable(flavor, str(location[0]))})"
+    return place
+
+
+def _classes_of(annotation: Any) -> Iterator[Any]:
+    """The classes that an annotation is made of."""
+    parts = get_args(annotation)
+    yield get_origin(annotation) or annotation
+    for part in parts:
+        yield from _classes_of(part)
+
+
+def _holds_secret(annotation: Any) -> bool:
+    return Secret in _classes_of(annotation)
+
+
+def _type_text(annotation: Any) -> str:
+    parts = [each for each in get_args(annotation) if each is not type(None)]
+    origin = get_origin(annotation)
+    if origin in (Union, UnionType):
+        return " | ".join(map(_type_text, parts))
+    if origin is Literal:
+        return " | ".join(map(repr, parts))
+    if origin is Annotated:
+        return _type_text(parts[0])
+    name = getattr(origin or annotation, "__name__", str(annotation))
+    return f"{name}[{', '.join(map(_type_text, parts))}]" if origin else name
+
+
+def _default_text(default: object) -> str:
+    return "none" if default is None else str(default)

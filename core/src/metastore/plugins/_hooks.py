@@ -1,10 +1,12 @@
-"""The hooks that a plugin module implements, as pluggy specifications."""
+"""The hooks that a plugin module implements, as pluggy specifications; see docs/plugins.md."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pluggy
 
-from metastore.plugins._flavor import Flavor
+from metastore.plugins._flavor import Command, Flavor
 
 __all__ = ["HookSpecs", "hookimpl", "plugin_manager"]
 
@@ -18,7 +20,29 @@ class HookSpecs:
 
     @hookspec
     def metastore_flavor(self) -> Flavor:
-        """Describe the flavor; called once, when the flavor is first needed."""
+        """Describe the flavor of the entry point; every plugin module implements this one.
+
+        Called once, when the flavor is first needed.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def metastore_commands(self) -> Sequence[Command]:
+        """Commands to add to ``metastore``.
+
+        Called for ``metastore --help`` and for a first word that core does not know.  Nothing of
+        the commands may be imported for it: a `Command` says where each of them is.
+        """
+        raise NotImplementedError
+
+    @hookspec(firstresult=True)
+    def metastore_resolve_secret(self, scheme: str, reference: str) -> str | None:
+        """The secret that ``scheme:reference`` stands for; None for schemes of others.
+
+        Called when a store is opened whose configuration has such a reference, for schemes that
+        core does not know itself (``env``, ``file`` and ``keyring``).  What is raised is shown; it
+        must not hold the secret.
+        """
         raise NotImplementedError
 
 

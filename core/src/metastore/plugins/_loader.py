@@ -2,100 +2,152 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
-from typing import Any
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from types import ModuleType
 
-from metastore.errors import FlavorError, FlavorNotFoundError, Offender
-from metastore.plugins._finder import FoundFlavor, find_flavors
+import pluggy
+
+from metastore.errors import FlavorError, Offender
+from metastore.plugins._finder import FoundFlavor
 from metastore.plugins._flavor import INTERFACE_VERSION, Flavor
 from metastore.plugins._hooks import plugin_manager
 
-__all__ = ["load_flavor"]
+__all__ = ["IncompatibleFlavorError", "broken", "load", "load_in_time", "load_module"]
 
 _loaded: dict[FoundFlavor, Flavor] = {}
+_plugins: dict[FoundFlavor, pluggy.PluginManager] = {}
 
 
-def load_flavor(name: str) -> Flavor:
-    """The descriptor of an installed flavor; only its own plugin module is imported.
+class IncompatibleFlavorError(FlavorError):
+    """The flavor was written for another version of the interface."""
+
+
+def load(found: FoundFlavor) -> Flavor:
+    """The descriptor of an installed flavor; only its own plugin module is imported, and once.
 
     Raises
     ------
-    FlavorNotFoundError
-        No installed distribution provides it.
+    IncompatibleFlavorError
+        It was written for another version of core.
     FlavorError
-        It does not load, was written for another version of core, or two distributions claim the
-        name.
+        It does not load, or contradicts its entry point.
     """
-    flavors = find_flavors()
-    claims = [each for each in flavors if each.name == name]
-    if not claims:
-        raise _not_found(name, flavors)
-    if len(claims) > 1:
-        owners = " and ".join(each.distribution for each in claims)
-        raise FlavorError(
-            f"two distributions claim the flavor {name!r}: {owners}",
-            hint=f"uninstall one of them (pip uninstall {claims[-1].distribution})",
-            offender=Offender("flavor", name=name),
-        )
-    found = claims[0]
-    if found not in _loaded:
-        _loaded[found] = _load(found)
-    return _loaded[found]
+    flavor = _loaded.get(found)
+    if flavor is None:
+        flavor = _loaded[found] = _checked(found, load_module(found))
+    return flavor
 
 
-def _load(found: FoundFlavor) -> Flavor:
-    manager = plugin_manager()
-    try:
-        plugin: Any = importlib.import_module(found.value)
-        manager.register(plugin, name=found.name)
-        manager.check_pending()
+def load_in_time(found: FoundFlavor, seconds: float = 2.0) -> Flavor:
+    """As `load`, for who only wants to look: gives up on what takes longer than that.
+
+    The import goes on in its thread, which ends with the process at the latest.
+
+    Raises
+    ------
+    FlavorError
+        As for `load`; or it takes too long.
+    """
+    if found in _loaded:
+        return _loaded[found]
+    outcome: list[Flavor | BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(load(found))
+        except BaseException as error:  # noqa: BLE001 - raised below
+            outcome.append(error)
+
+    stdout = sys.stdout
+    thread = threading.Thread(target=run, name=f"loads flavor {found.name}", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    # It may still be at work, and have turned stdout away.
+    sys.stdout = stdout
+    if not outcome:
+        raise broken(found, f"to load {found.value} takes longer than {seconds:g} seconds")
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    return outcome[0]
+
+
+def load_module(found: FoundFlavor) -> pluggy.PluginManager:
+    """A plugin manager with the plugin module of an installed flavor, and nothing else.
+
+    Raises
+    ------
+    FlavorError
+        The module does not load, or its hooks are none.
+    """
+    manager = _plugins.get(found)
+    if manager is None:
+        manager = plugin_manager()
+        with _whatever_it_does(found):
+            module: ModuleType = importlib.import_module(found.value.partition(":")[0])
+            manager.register(module, name=found.name)
+            manager.check_pending()
+        _plugins[found] = manager
+    return manager
+
+
+def _checked(found: FoundFlavor, manager: pluggy.PluginManager) -> Flavor:
+    with _whatever_it_does(found):
         descriptors = manager.hook.metastore_flavor()
-    # A stranger's module may raise anything at all, SystemExit included.
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        raise _broken(found, f"{type(error).__name__} while loading {found.value}") from error
     if len(descriptors) != 1 or not isinstance(descriptors[0], Flavor):
-        raise _broken(found, f"{found.value} returns no Flavor from metastore_flavor()")
+        raise broken(found, f"{found.value} returns no Flavor from metastore_flavor()")
     flavor: Flavor = descriptors[0]
     if flavor.name != found.name:
-        raise _broken(found, f"its descriptor calls it {flavor.name!r}")
+        raise broken(found, f"its entry point calls it {found.name!r}, its Flavor {flavor.name!r}")
     if flavor.interface_version != INTERFACE_VERSION:
-        side = (
-            "metastore-core"
-            if flavor.interface_version > INTERFACE_VERSION
-            else (found.distribution)
-        )
-        raise FlavorError(
+        is_newer = flavor.interface_version > INTERFACE_VERSION
+        raise IncompatibleFlavorError(
             f"the flavor {found.name!r} of {found.distribution} {found.version} is for interface "
             f"version {flavor.interface_version}, this core speaks {INTERFACE_VERSION}",
-            hint=f"upgrade {side}",
+            hint=f"upgrade it: pip install --upgrade "
+            f"{'metastore-core' if is_newer else found.distribution}",
             offender=Offender("flavor", name=found.name),
         )
     return flavor
 
 
-def _broken(found: FoundFlavor, why: str) -> FlavorError:
+@contextmanager
+def _whatever_it_does(found: FoundFlavor) -> Iterator[None]:
+    """Turn whatever a stranger's module raises into our error, and keep what it prints apart."""
+    try:
+        # What it prints must not get between what a command prints.
+        with redirect_stdout(sys.stderr):
+            yield
+    except KeyboardInterrupt:
+        raise
+    except pluggy.PluginValidationError as error:
+        raise broken(found, " ".join(str(error).split())) from error
+    except ModuleNotFoundError as error:
+        raise broken(found, _not_there(found, error)) from error
+    # SystemExit included.
+    except BaseException as error:
+        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise broken(found, f"{said.splitlines()[0][:200]}, while loading {found.value}") from error
+
+
+def _not_there(found: FoundFlavor, error: ModuleNotFoundError) -> str:
+    package = found.value.partition(":")[0].partition(".")[0]
+    if (error.name or "").partition(".")[0] != package:
+        return f"{error}, while loading {found.value}"
+    if found.editable:
+        return (
+            f"there is no {found.value} in {found.location}, from where it was installed editable"
+        )
+    return f"it has no module {found.value}"
+
+
+def broken(found: FoundFlavor, why: str) -> FlavorError:
+    """That a flavor cannot be used, and how to be rid of it."""
     return FlavorError(
         f"the flavor {found.name!r} of {found.distribution} {found.version} is broken: {why}",
         hint=f"upgrade it, or be rid of it: pip uninstall {found.distribution}",
         offender=Offender("flavor", name=found.name),
-    )
-
-
-def _not_found(name: str, flavors: list[FoundFlavor]) -> FlavorNotFoundError:
-    names = sorted({each.name for each in flavors})
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"pip install metastore-flavor-{name}, if there is one"
-    driver = name.partition("+")[0]
-    if driver != name:
-        hint = f"write {driver}://..., without the driver"
-    elif near:
-        hint = f"did you mean {near[0]}://...?"
-    installed = ", ".join(names) or "none"
-    return FlavorNotFoundError(
-        f"the flavor {name!r} is not installed (installed: {installed})",
-        hint=hint,
-        offender=Offender("flavor", name=name),
     )

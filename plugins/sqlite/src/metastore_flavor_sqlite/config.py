@@ -42,8 +42,13 @@ class SQLiteConfig(FlavorConfig):
                 hint="write sqlite:///file.db",
                 offender=Offender("store", property="path"),
             )
-        fields: dict[str, object] = dict(url.options)
         path = url.path.removeprefix("/")
-        if path and path != ":memory:":
-            fields["path"] = path
+        if url.path and not path:
+            raise InvalidError(
+                "the URL of the store ends where a file would stand",
+                hint="write sqlite:///file.db; or sqlite:// for one in memory",
+                offender=Offender("store"),
+            )
+        # Said, also where it is none: what a URL says goes before the environment.
+        fields = {**url.options, "path": None if path in ("", ":memory:") else path}
         return cls.checked(url.scheme, fields)

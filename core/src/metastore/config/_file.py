@@ -1,0 +1,179 @@
+"""The user's config file: read, and changed without losing what anybody wrote."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metastore.errors import BusyError, InvalidError, Offender, StorageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
+
+__all__ = ["ConfigFile", "read_toml", "section", "table_of"]
+
+CONFIG_VARIABLE = "METASTORE_CONFIG"
+_LOCK_SECONDS = 60.0
+
+
+class ConfigFile:
+    """One TOML file, of this user alone.
+
+    What is written is written whole (a new file takes the place of the old one) and under a lock;
+    comments stay.  A file that cannot be read is never written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def of_user(cls) -> ConfigFile:
+        """The one that `METASTORE_CONFIG` names, else the user's ``metastore/config.toml``."""
+        named = os.environ.get(CONFIG_VARIABLE)
+        if named:
+            return cls(Path(named).expanduser().absolute())
+        from platformdirs import user_config_path
+
+        return cls(user_config_path("metastore") / "config.toml")
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies, and what belongs to it."""
+        return self.path.parent
+
+    def read(self) -> dict[str, Any]:
+        """What it says; nothing where there is no file.
+
+        Raises
+        ------
+        InvalidError
+            It is no TOML; the error gives line and column.
+        StorageError
+            It cannot be read.
+        """
+        return read_toml(self.path)
+
+    @contextmanager
+    def changed(self) -> Iterator[TOMLDocument]:
+        """The file as a document to change; written when the block ends, unless it raises.
+
+        Raises
+        ------
+        InvalidError, StorageError
+            As for `read`; or it cannot be written.
+        BusyError
+            Another process has kept it locked for a minute.
+        """
+        import tomlkit
+        from filelock import FileLock, Timeout
+
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = FileLock(self.path.with_name(f"{self.path.name}.lock"), mode=0o600)
+            with lock.acquire(timeout=_LOCK_SECONDS):
+                # Checked by the same parser as for reading, which says line and column.
+                read_toml(self.path)
+                text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+                document = tomlkit.parse(text)
+                yield document
+                self._write(tomlkit.dumps(document))
+        except Timeout as error:
+            raise BusyError(
+                f"another process keeps {self.path} locked",
+                hint="wait for it, or end it",
+            ) from error
+        except OSError as error:
+            raise _unusable(self.path, error, "written") from error
+
+    def _write(self, text: str) -> None:
+        # What stands there may be a link to a file that is kept elsewhere.
+        target = Path(os.path.realpath(self.path))
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        try:
+            # mkstemp makes it 0600.
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, target)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(name)
+            raise
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What a TOML file says; nothing where there is no file.
+
+    Raises
+    ------
+    InvalidError, StorageError
+        It is no TOML, or cannot be read.
+    """
+    try:
+        found: dict[str, Any] = tomllib.loads(path.read_bytes().decode("utf-8"))
+        return found
+    except FileNotFoundError:
+        return {}
+    except tomllib.TOMLDecodeError as error:
+        # Its message gives line and column, and none of the text.
+        raise InvalidError(
+            f"{path} is no TOML: {error}",
+            hint="correct it by hand; nothing was changed",
+            offender=Offender("configuration", name=str(path)),
+        ) from None
+    except UnicodeDecodeError as error:
+        raise InvalidError(
+            f"{path} is no text in UTF-8 (byte {error.start})",
+            hint="correct it by hand; nothing was changed",
+            offender=Offender("configuration", name=str(path)),
+        ) from None
+    except OSError as error:
+        raise _unusable(path, error, "read") from error
+
+
+def table_of(content: Mapping[str, Any], path: Path, *keys: str) -> dict[str, Any]:
+    """A table of the content, empty where there is none; `InvalidError` where it is none."""
+    found: Any = content
+    for at, key in enumerate(keys):
+        found = found.get(key, {})
+        if not isinstance(found, Mapping):
+            raise InvalidError(
+                f"{'.'.join(keys[: at + 1])!r} in {path} is no table",
+                hint="correct it by hand; nothing was changed",
+                offender=Offender("configuration", name=str(path)),
+            )
+    return dict(found)
+
+
+def section(document: MutableMapping[str, Any], key: str) -> MutableMapping[str, Any]:
+    """The table of that name, made where it is not there."""
+    import tomlkit
+
+    if key not in document:
+        document[key] = tomlkit.table(is_super_table=True)
+    found = document[key]
+    if not isinstance(found, MutableMapping):
+        raise InvalidError(
+            f"{key!r} in the config file is no table",
+            hint="correct it by hand; nothing was changed",
+        )
+    return found
+
+
+def _unusable(path: Path, error: OSError, what: str) -> StorageError:
+    return StorageError(
+        f"{path} cannot be {what} ({error.strerror or type(error).__name__})",
+        hint=f"check its permissions, or name another file with {CONFIG_VARIABLE}",
+        offender=Offender("configuration", name=str(path)),
+    )
