@@ -154,9 +154,9 @@ class TestTree:
         """Upwards a tree says by what an artifact was made, and from what."""
         assert str(walk(store_with(chain(2)), [3])).splitlines() == [
             "A 3 a3",
-            "└─ made by e2 (execution 2 COMPLETE)",
+            "└─ made by e2 (execution 2 COMPLETE) as key",
             "   └─ key: A 2 a2",
-            "      └─ made by e1 (execution 1 COMPLETE)",
+            "      └─ made by e1 (execution 1 COMPLETE) as key",
             "         └─ key: A 1 a1",
         ]
 
@@ -183,10 +183,10 @@ class TestTree:
         found = walk(store_with(events), [2], downstream=True, siblings=True)
         assert [line.lstrip("│├└─ ") for line in found.tree()] == [
             "A 2 a2",
-            "made by e1 (execution 1 COMPLETE)",
+            "made by e1 (execution 1 COMPLETE) as key",
             "read key: A 1 a1",
             "wrote key: A 3 a3",
-            "used by e2 (execution 2 COMPLETE)",
+            "used by e2 (execution 2 COMPLETE) as key",
         ]
 
     def test_deep_levels_begin_at_the_left(self) -> None:
@@ -229,6 +229,14 @@ class TestPaths:
     def test_one_way_of_two(self) -> None:
         """A target inside one way leaves out the other."""
         assert nodes(walk(store_with(DIAMOND), [4]).paths_to(2)) == ({2, 4}, {4})
+
+    def test_a_sibling_is_reached_by_the_shortest_ways(self) -> None:
+        """Where no way leads in one direction, a walk with siblings has the shortest ways."""
+        found = walk(store_with(DIAMOND), [2], downstream=True, siblings=True)
+        assert nodes(found.paths_to(3)) == ({2, 3}, {4})
+        events: Events = [(1, 1, IN), (2, 1, OUT), (3, 1, OUT), (3, 2, IN), (4, 2, OUT)]
+        found = walk(store_with(events), [2], downstream=True, siblings=True)
+        assert nodes(found.paths_to(4)) == ({2, 3, 4}, {1, 2})
 
     @pytest.mark.parametrize("target", [4, 99])
     def test_no_way(self, target: int) -> None:

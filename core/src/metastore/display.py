@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from metastore.model import Proto, Value, time_of
 
-__all__ = ["brief", "duration", "iso", "minute", "pairs", "second", "value_text"]
+__all__ = ["brief", "duration", "is_cut", "iso", "minute", "pairs", "second", "value_text"]
 
 LONG = 300
 
@@ -71,3 +71,8 @@ def brief(text: str) -> str:
     if len(text) <= LONG:
         return text
     return f"{text[: LONG // 2]} … {text[-LONG // 2 :]} ({len(text)} characters)"
+
+
+def is_cut(text: str) -> bool:
+    """Whether a text has lost its middle in `brief`."""
+    return len(text) > LONG and text.endswith(" characters)")

@@ -113,7 +113,7 @@ def test_a_run_in_other_formats(command: Command, store: Store, form: str, begin
     out = command("run", "show", "first", "--format", form).out
     assert out.startswith(begins)
     assert "fit" in out
-    assert command("run", "show", "first", "--format", form, "--json").data["name"] == "first"
+    assert command("run", "show", "first", "--format", form, "--json").code == 2
 
 
 def test_a_failure_is_told_where_it_happened(command: Command, store: Store) -> None:
@@ -138,7 +138,8 @@ def test_an_unknown_type_of_artifacts_is_told_apart(command: Command, store: Sto
     assert [
         each["id"] for each in command("artifact", "list", "--type", "Model", "--json").data
     ] == [2]
-    assert "types of artifacts: " in command("artifact", "list", "--type", "Modle").err
+    assert "did you mean Model?" in command("artifact", "list", "--type", "Modle").err
+    assert "types of artifacts: Artifact, Model" in command("artifact", "list", "--type", "Q").err
     assert "types of artifacts" not in command("artifact", "list", "--type", "mlmd.Model").err
 
 
@@ -165,7 +166,7 @@ def test_lineage_is_a_tree(command: Command, store: Store) -> None:
     """The tree names steps and artifacts, and --max-hops ends it."""
     out = command("lineage", "2").out.splitlines()
     assert out[0] == "Model 2 s3://model"
-    assert "made by fit (execution 2 COMPLETE)" in out[1]
+    assert "made by fit (execution 2 COMPLETE, run 3) as model" in out[1]
     assert "data: Artifact 1 s3://data" in out[2]
     assert command("lineage", "2", "--max-hops", "1").out.splitlines() == out[:2]
 
@@ -248,7 +249,7 @@ def test_the_demo_records_wherever_it_is_told(
     monkeypatch.chdir(tmp_path)
     code, out, err = command("demo", "--store", "memory://")
     assert (code, err) == (0, "")
-    assert "made by generate (execution 5 CACHED)" in out
+    assert "made by generate (execution 5 CACHED, run 3) as flowers" in out
     assert "gone" in out
     assert (tmp_path / "metastore-demo" / "flowers.csv").is_file()
 
@@ -305,3 +306,56 @@ def test_lineage_in_other_languages(command: Command, store: Store) -> None:
     assert command("lineage", str(data), "--down", "--to", str(model)).code == 0
     failed = command("lineage", str(data), "--to", str(model))
     assert (failed.code, "--down" in failed.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        (("1", "--to", "2"), "walk --down too"),
+        (("2", "--down", "--to", "1"), "walk --up too"),
+        (("2", "--max-hops", "1", "--to", "1"), "walk --down too, or leave out --max-hops"),
+        (
+            (
+                "2",
+                "--up",
+                "--down",
+                "--stop-at-execution",
+                "id = 2",
+                "--max-hops",
+                "1",
+                "--to",
+                "1",
+            ),
+            "leave out --max-hops, or leave out --stop-at, or see with --siblings",
+        ),
+        (("1", "--to", "99"), "'metastore artifact list' lists them"),
+    ],
+)
+def test_why_no_way_was_found(
+    command: Command, store: Store, options: tuple[str, ...], hint: str
+) -> None:
+    """Where two artifacts are not connected, it is said what was left out of the search."""
+    code, _, err = command("lineage", *options)
+    assert code == 1
+    assert hint in err
+
+
+def test_runs_of_a_state(command: Command, store: Store) -> None:
+    """``run list --state`` goes by the state that is shown."""
+    failed = command("run", "list", "--state", "failed", "--json").data
+    assert [each["name"] for each in failed] == ["first"]
+    found = command("run", "list", "--state", "COMPLETE", "--limit", "1")
+    assert found.err == "1 runs, the newest; --limit 0 shows all of them\n"
+    assert "for which that holds" in command("run", "list", "--state", "NEW").err
+
+
+def test_a_pipelines_name_is_no_runs(command: Command, store: Store) -> None:
+    """Who asks for a run by its pipeline's name is told how to list its runs."""
+    assert "run list --pipeline train" in command("run", "show", "train").err
+
+
+def test_types_have_a_limit(command: Command, store: Store) -> None:
+    """``type list`` shows as many types as are wanted."""
+    found = command("type", "list", "--limit", "1")
+    assert found.out.count("\n") == 2
+    assert "--limit 0" in found.err

@@ -27,7 +27,8 @@ COMMANDS = {
 ONLY_SHOWN = {
     "artifact": {"property_kinds", "custom_property_kinds", "produced_by", "consumed_by"},
     "execution": {
-        *("property_kinds", "custom_property_kinds", "step", "run_id", "run", "inputs", "outputs"),
+        *("property_kinds", "custom_property_kinds", "step", "step_state", "reason"),
+        *("run_id", "run", "inputs", "outputs"),
     },
     "context": {
         *("property_kinds", "custom_property_kinds", "artifacts", "executions"),

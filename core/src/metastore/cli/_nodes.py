@@ -15,12 +15,13 @@ from metastore.errors import FilterError
 if TYPE_CHECKING:
     from metastore.cli._output import Column, Row
     from metastore.listing import Listing
-    from metastore.model import NodeKind
+    from metastore.model import NodeKind, Type
     from metastore.store import Store
 
 __all__ = [
     "Wanted",
     "combined",
+    "did_you_mean",
     "listing_options",
     "show_list",
     "show_properties",
@@ -174,15 +175,31 @@ def _none(store: Store, kind: NodeKind, wanted: Wanted) -> str:
     if wanted.type is None:
         return f"no {kind.label}s{which} in {store.location}"
     names = [each.name for each in store.types(kind)]
-    known = f"; types of {kind.label}s: {', '.join(dict.fromkeys(names)) or 'none'}"
-    known = "" if wanted.type in names else known
+    known = ""
+    if wanted.type not in names:
+        from metastore.model import SIMPLE_TYPES
+
+        own = [each for each in dict.fromkeys(names) if each not in SIMPLE_TYPES[kind]]
+        near = did_you_mean(wanted.type, store.types(kind))
+        known = f"; {near or f'types of {kind.label}s: ' + (', '.join(own) or 'none')}"
     return f"no {kind.label}s of type {wanted.type!r}{which} in {store.location}{known}"
+
+
+def did_you_mean(name: str, types: Sequence[Type]) -> str | None:
+    """The name of a type that is much like it, as a question."""
+    import difflib
+
+    names = [each.name for each in types]
+    # Whoever types "Model" may mean "system.Model".
+    ends = [each for each in names if each.lower().endswith(f".{name.lower()}")]
+    near = ends or difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {near[0]}?" if near else None
 
 
 def show_properties(properties: Mapping[str, Any], custom: Mapping[str, Any]) -> None:
     """Both maps of properties, where there are any."""
-    from metastore.cli._output import Column, heading, table
-    from metastore.display import value_text
+    from metastore.cli._output import Column, heading, remark, table
+    from metastore.display import is_cut, value_text
     from metastore.values import kind_of
 
     for title, values in (("Properties", properties), ("Custom properties", custom)):
@@ -192,3 +209,5 @@ def show_properties(properties: Mapping[str, Any], custom: Mapping[str, Any]) ->
                 [Column("NAME", shrinks=24), Column("KIND"), Column("VALUE", shrinks=8)],
                 ([key, kind_of(value).name, value_text(value)] for key, value in values.items()),
             )
+    if any(is_cut(value_text(value)) for value in (*properties.values(), *custom.values())):
+        remark("long values are cut; --json has all of them")

@@ -148,8 +148,10 @@ class Page(Generic[T]):
         yield from islice(left, self.limit)
         self.is_full = next(left, None) is not None
 
-    def remark(self, total: Callable[[], int], what: str) -> str | None:
-        """What to say where there were more."""
+    def remark(self, total: Callable[[], int] | None, what: str) -> str | None:
+        """What to say where there were more; `total` is None where to count would be to read."""
         if not self.is_full:
             return None
+        if total is None:
+            return f"{self.limit} {what}; --limit 0 shows all of them"
         return f"{self.limit} of {total()} {what}; --limit 0 shows all of them"

@@ -12,6 +12,7 @@ from metastore.cli._nodes import Wanted, listing_options, show_list, show_proper
 from metastore.cli._options import opened, reading
 
 if TYPE_CHECKING:
+    from metastore.cli._steps import StepOfRun
     from metastore.views import ExecutionView, Ports
 
 __all__ = ["execution"]
@@ -67,8 +68,8 @@ def show(store: str | None, id: int, as_json: bool) -> None:
     """Show all of an execution: what it read and wrote, and of which run it is a step.
 
     JSON fields: those of 'metastore execution list', property_kinds and custom_property_kinds, step
-    (its name in its run), run_id, run, inputs and outputs (by key a list of artifacts with id,
-    type, name, uri).
+    (its name in its run), step_state (what its run makes of the state), reason (why), run_id, run,
+    inputs and outputs (by key a list of artifacts with id, type, name, uri).
     """
     from metastore.cli import _fields, _json
     from metastore.cli._steps import steps_of_runs
@@ -83,18 +84,26 @@ def show(store: str | None, id: int, as_json: bool) -> None:
                     **_fields.node(view.node),
                     "property_kinds": _fields.kinds(view.properties),
                     "custom_property_kinds": _fields.kinds(view.custom_properties),
-                    **{key: told[key] for key in ("step", "run_id", "run")},
+                    "step": told["step"],
+                    "step_state": place.step.state.name if place.step else None,
+                    "reason": place.step.reason if place.step else None,
+                    **{key: told[key] for key in ("run_id", "run")},
                     "inputs": _fields.ports(view.inputs),
                     "outputs": _fields.ports(view.outputs),
                 }
             )
         else:
-            _show(view, str(place) if place.run is not None or place.step else None)
+            _show(view, place)
 
 
-def _show(view: ExecutionView, place: str | None) -> None:
+def _show(view: ExecutionView, place: StepOfRun) -> None:
     from metastore.cli._output import fields, line
-    from metastore.display import iso
+    from metastore.display import brief, iso
+    from metastore.model import ExecutionState
+
+    step = place.step
+    other = step is not None and step.state is not (view.state or ExecutionState.UNKNOWN)
+    reason = f", because {step.reason}" if step is not None and step.reason else ""
 
     line(f"execution {view.id}", style="bold")
     fields(
@@ -105,7 +114,9 @@ def _show(view: ExecutionView, place: str | None) -> None:
             ("external id", view.external_id),
             ("created", iso(view.node.create_time_ms) or "unknown"),
             ("updated", iso(view.node.update_time_ms) or "unknown"),
-            ("step", place),
+            ("step" if step else "part of", str(place) if step or place.run else None),
+            ("state there", f"{step.state.name}{reason}" if step and (other or reason) else None),
+            ("error", brief(step.error) if step and step.error else None),
             ("inputs", _ports(view.inputs) or "nothing that is recorded"),
             ("outputs", _ports(view.outputs) or "nothing that is recorded"),
         ]

@@ -9,6 +9,7 @@ import click
 
 from metastore.cli._errors import hinted
 from metastore.cli._options import opened, reading
+from metastore.errors import CapabilityError
 
 if TYPE_CHECKING:
     from metastore.lineage import Lineage
@@ -39,10 +40,10 @@ __all__ = ["lineage"]
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["tree", "mermaid", "dot", "html"]),
+    type=click.Choice(["tree", "boxes", "mermaid", "dot", "html"]),
     default="tree",
     show_default=True,
-    help="A tree for the terminal, a page for a browser, Mermaid's language or Graphviz's.",
+    help="A tree, boxes, a page for a browser, Mermaid's language or Graphviz's.",
 )
 @reading
 def lineage(
@@ -65,10 +66,14 @@ def lineage(
     of the state); events between them: artifact, execution, type, path (keys and indexes), time.
     """
     from metastore.cli import _json
-    from metastore.cli._output import lines, remark
+    from metastore.cli._output import lines, remark, terminal_width
 
+    if form != "tree" and as_json:
+        raise click.UsageError("--json and --format exclude one another.")
     with opened(store) as found, hinted("'metastore artifact list' lists them"):
         view = found.artifact(artifact)
+        if to is not None:
+            found.artifact(to)
         walked = view.lineage(
             upstream=up or siblings or not down,
             downstream=down or siblings,
@@ -78,12 +83,27 @@ def lineage(
             stop_at_execution=stop_at_execution,
         )
     if to is not None:
-        hint = "with --down the way is searched among what was made from it"
-        with hinted("leave out --max-hops, or walk --up too" if down else hint):
+        left = [
+            *(["walk --up too"] if not walked.upstream else []),
+            *(["walk --down too"] if not walked.downstream else []),
+            *(["leave out --max-hops"] if max_hops is not None else []),
+            *(["leave out --stop-at"] if stop_at or stop_at_execution else []),
+        ]
+        if not siblings and walked.upstream and walked.downstream:
+            left.append("see with --siblings whether they hang together at all")
+        with hinted(", or ".join(left) or "nothing connects the two"):
             walked = walked.paths_to(to)
-    if form != "tree" and not as_json:
+    if form != "tree":
         write = {"mermaid": walked.to_mermaid, "dot": walked.to_dot, "html": walked.to_html}
-        sys.stdout.write(write[form]())
+        if form in write:
+            sys.stdout.write(write[form]())
+            return
+        boxes = walked.boxes(terminal_width())
+        if boxes is None:
+            raise CapabilityError(
+                "the lineage is too large for boxes here", hint="narrow it, or take --format html"
+            )
+        lines(boxes)
         return
     if as_json:
         _json.write_object(_graph(walked))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -21,6 +22,7 @@ from metastore.cli._options import (
     reading,
     store_option,
 )
+from metastore.errors import MetastoreError
 
 if TYPE_CHECKING:
     from metastore.cli._output import Row
@@ -42,6 +44,13 @@ def run() -> None:
 @click.option("--pipeline", metavar="NAME|ID", help="Only the runs of this pipeline.")
 @where_option
 @since_option
+@click.option(
+    "--state",
+    type=click.Choice(
+        ["NEW", "RUNNING", "COMPLETE", "FAILED", "CANCELED", "UNKNOWN"], case_sensitive=False
+    ),
+    help="Only those in this state.",
+)
 @limit_option
 @reading
 def list_(
@@ -49,10 +58,14 @@ def list_(
     pipeline: str | None,
     where: str | None,
     since: datetime | None,
+    state: str | None,
     limit: int | None,
     as_json: bool,
 ) -> None:
-    """List runs, the newest first; a filter is one on their contexts.
+    """List runs, the newest first; a filter is one on the contexts that they are.
+
+    What is no field of the context, such as the state of a run whose program left that to its
+    steps, a filter does not know; --state goes by what is shown.
 
     JSON fields: id, type, name, pipeline, convention (of the program that recorded it), state
     (UNKNOWN, NEW, RUNNING, COMPLETE, FAILED, CACHED or CANCELED), error, start_time, end_time,
@@ -64,7 +77,7 @@ def list_(
 
     where = combined(NodeKind.CONTEXT, where, since)
     with opened(store) as found:
-        show_runs(found, pipeline=pipeline, where=where, limit=limit, as_json=as_json)
+        show_runs(found, pipeline=pipeline, where=where, state=state, limit=limit, as_json=as_json)
 
 
 @run.command("show")
@@ -92,7 +105,9 @@ def show(store: str | None, which: str, is_name: bool, form: str, as_json: bool)
     with opened(store) as found:
         run = _find(found, which, is_name=is_name)
         graph = run.graph
-        if form != "text" and not as_json:
+        if form != "text" and as_json:
+            raise click.UsageError("--json and --format exclude one another.")
+        if form != "text":
             write = {"mermaid": graph.to_mermaid, "dot": graph.to_dot, "html": run.to_html}
             sys.stdout.write(write[form]())
         elif as_json:
@@ -127,6 +142,7 @@ def show_runs(
     *,
     pipeline: str | None = None,
     where: str | None = None,
+    state: str | None = None,
     limit: int | None = None,
     as_json: bool = False,
 ) -> None:
@@ -135,9 +151,15 @@ def show_runs(
     from metastore.cli._output import Column, remark, state_style, table
     from metastore.views import Run
 
+    def found(most: int | None) -> Iterable[Run]:
+        if state is None:
+            return _runs(store, pipeline, where, most)
+        every = _runs(store, pipeline, where, None)
+        return islice((each for each in every if each.state.name == state), most)
+
     page = Page[Run](limit, whole=as_json)
     if as_json:
-        _json.write_list(map(_fields.run, page.of(_runs(store, pipeline, where, page.asked))))
+        _json.write_list(map(_fields.run, page.of(found(page.asked))))
     else:
         count = table(
             [
@@ -148,17 +170,14 @@ def show_runs(
                 Column("STARTED (UTC)"),
                 Column("DURATION"),
             ],
-            (
-                row
-                for each in page.of(_runs(store, pipeline, where, page.asked))
-                for row in _rows(each)
-            ),
+            (row for each in page.of(found(page.asked)) for row in _rows(each)),
         )
         if not count:
             of = f" of pipeline {pipeline!r}" if pipeline else ""
-            which = " for which that holds" if where else ""
+            which = " for which that holds" if where or state else ""
             remark(f"no runs{of}{which} in {store.location}")
-    if text := page.remark(lambda: len(_runs(store, pipeline, where, None)), "runs, the newest"):
+    total = (lambda: len(_runs(store, pipeline, where, None))) if state is None else None
+    if text := page.remark(total, "runs, the newest"):
         remark(text)
 
 
@@ -189,7 +208,14 @@ def _runs(store: Store, pipeline: str | None, where: str | None, limit: int | No
 def _find(store: Store, which: str, *, is_name: bool) -> Run:
     with hinted("'metastore run list' lists them"):
         found = None if is_name else _by_id_or_name(store.find_run, which, "run")
-        return found or store.find_run(which)
+    if found:
+        return found
+    hint = "'metastore run list' lists them"
+    with suppress(MetastoreError):
+        store.pipeline(which)
+        hint = f"a pipeline is called so: 'metastore run list --pipeline {which}' lists its runs"
+    with hinted(hint):
+        return store.find_run(which)
 
 
 def _by_id_or_name(find: Callable[[int | str], T], which: str, what: str) -> T | None:
@@ -299,14 +325,17 @@ def _step_rows(step: Step, depth: int) -> Iterator[Row]:
     stored = step.record.execution.state
     # Where the execution says nothing, nothing is contradicted.
     if step.reason and stored:
-        yield f"{'  ' * depth}its execution says {stored.name}; {step.reason}"
+        other = "" if stored is step.state else f"its execution says {stored.name}; "
+        yield f"{'  ' * depth}{other}{step.reason}"
     if step.error:
         yield f"{'  ' * depth}error: {brief(step.error)}"
 
 
 def _ports(ports: Ports) -> list[str]:
     return [
-        f"{key}: {each.type or 'artifact'} #{each.id}" if key else f"{each.type} #{each.id}"
+        f"{key}: {each.type or 'artifact'} #{each.id}"
+        if key
+        else f"{each.type} #{each.id} {each.name or each.uri}".rstrip()
         for key in ports
         for each in ports.all(key)
     ]

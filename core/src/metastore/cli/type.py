@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from metastore.cli._lazy import SuggestingGroup
-from metastore.cli._options import opened, reading
+from metastore.cli._nodes import did_you_mean
+from metastore.cli._options import Page, limit_option, opened, reading
 
 if TYPE_CHECKING:
     from metastore.model import Type
@@ -30,8 +31,9 @@ def type_() -> None:
 
 @type_.command("list")
 @_KIND
+@limit_option
 @reading
-def list_(store: str | None, kind: str | None, as_json: bool) -> None:
+def list_(store: str | None, kind: str | None, limit: int | None, as_json: bool) -> None:
     """List types; those that every store has (mlmd.*) are left out, but of JSON.
 
     JSON fields: id, kind (artifact, execution or context), name, version, description, base_type,
@@ -43,8 +45,9 @@ def list_(store: str | None, kind: str | None, as_json: bool) -> None:
 
     with opened(store) as found:
         types = _types(found, kind)
+        page = Page[Any](limit, whole=as_json)
         if as_json:
-            _json.write_list(map(_fields, types))
+            _json.write_list(map(_fields, page.of(types)))
             return
         shown = [each for each in types if each.name not in SIMPLE_TYPES[each.kind]]
         count = table(
@@ -63,11 +66,13 @@ def list_(store: str | None, kind: str | None, as_json: bool) -> None:
                     each.version or "",
                     ", ".join(each.properties),
                 ]
-                for each in shown
+                for each in page.of(shown)
             ),
         )
         if not count:
             remark(f"no types but those of every store in {found.location}")
+        if text := page.remark(lambda: len(shown), "types"):
+            remark(text)
 
 
 @type_.command("show")
@@ -89,7 +94,7 @@ def show(store: str | None, name: str, kind: str | None, as_json: bool) -> None:
         if not types:
             raise NotFoundError(
                 f"there is no {f'{kind} ' if kind else ''}type {name!r} in {found.location}",
-                hint="'metastore type list' lists them",
+                hint=did_you_mean(name, _types(found, kind)) or "'metastore type list' lists them",
                 offender=Offender("type", name=name),
             )
         counts = [found.backend.count(NodeQuery(each.kind, type=each.key)) for each in types]

@@ -170,7 +170,7 @@ def _short(graph: Graph, id: int) -> str:
     called = step.name if step else execution.name or execution.type.rpartition(".")[2]
     state = step.state if step else execution.state
     # That it is complete is what nobody needs to be told.
-    unusual = state is not None and state is not ExecutionState.COMPLETE
+    unusual = state not in (None, ExecutionState.COMPLETE, ExecutionState.UNKNOWN)
     return _one_line(f"{called} {state}" if unusual else called)
 
 

@@ -19,6 +19,8 @@ class StepLabel(NamedTuple):
     state: ExecutionState
     parent: int | None = None
     """The execution that it is a part of, such as a loop."""
+    run: int | None = None
+    """The id of its run's context."""
 
 
 @dataclass(frozen=True)
@@ -132,4 +134,5 @@ class Graph:
         step = self.steps.get(id)
         called = step.name if step else execution.name or execution.type.rpartition(".")[2]
         state = step.state if step else execution.state
-        return f"{called} (execution {id}{f' {state.name}' if state else ''})"
+        said = f"execution {id}{f' {state.name}' if state else ''}"
+        return f"{called} ({said}{f', run {step.run}' if step and step.run else ''})"

@@ -41,7 +41,8 @@ class Lineage(Graph):
     def paths_to(self, artifact: int) -> Lineage:
         """Only what lies on a way between where the walk began and an artifact that it found.
 
-        "How did this model come from that dataset?": ``model.lineage().paths_to(dataset.id)``.
+        "How did this model come from that dataset?": ``model.lineage().paths_to(dataset.id)``.  Of
+        a sibling, to which no way leads in one direction, it is the shortest ways.
 
         Raises
         ------
@@ -53,11 +54,13 @@ class Lineage(Graph):
         starts = [(NodeKind.ARTIFACT, id) for id in self.start]
         on_paths: set[tuple[NodeKind, int]] = set()
         for there, back in ((each, each.turned()) for each in ways):
-            on_paths |= there.reached(starts) & back.reached([target])
+            on_paths |= there.reached(starts).keys() & back.reached([target]).keys()
+        if self.siblings and target not in on_paths:
+            on_paths = self._on_shortest_ways(starts, target)
         if target not in on_paths or not any(start in on_paths for start in starts):
             raise NotFoundError(
-                f"no way that is recorded leads to artifact {artifact}",
-                hint="walk the other way (downstream=True), or further (max_hops=None)",
+                f"no way that was walked leads to artifact {artifact}",
+                hint="walk the other way (upstream, downstream), or further (max_hops, stop_at)",
                 offender=Offender("artifact", id=artifact),
             )
         return replace(
@@ -71,6 +74,13 @@ class Lineage(Graph):
                 and (_EXECUTION, event.execution_id) in on_paths
             ),
         )
+
+    def _on_shortest_ways(self, starts: list[Node], target: Node) -> set[Node]:
+        ways = Ways(self.events, Way.ALL)
+        there, back = ways.reached(starts), ways.reached([target])
+        if target not in there:
+            return set()
+        return {node for node in there if there[node] + back[node] == there[target]}
 
     def _directions(self) -> list[Way]:
         return [Way.UP] * self.upstream + [Way.DOWN] * self.downstream
@@ -110,7 +120,8 @@ class Lineage(Graph):
     def _said(self, edge: Edge) -> str:
         kind, id = edge.node
         if kind is _EXECUTION:
-            return f"{'made' if edge.is_output else 'used'} by {self._execution(id)}"
+            said = f"{'made' if edge.is_output else 'used'} by {self._execution(id)}"
+            return f"{said} as {edge.key}" if edge.key else said
         said = f"{edge.key}: {self._artifact(id)}" if edge.key else self._artifact(id)
         # In a tree of one direction an execution has only the ones, or the others.
         return f"{'wrote' if edge.is_output else 'read'} {said}" if self.siblings else said

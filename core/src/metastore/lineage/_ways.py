@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple, TypeAlias
@@ -65,16 +66,17 @@ class Ways:
                 back._add(far, edge._replace(node=near))
         return back
 
-    def reached(self, starts: Iterable[Node]) -> set[Node]:
-        """All nodes that the ways lead to, the starts included."""
-        seen = set(starts)
-        stack = list(seen)
-        while stack:
-            for far in self._from.get(stack.pop(), ()):
-                if far not in seen:
-                    seen.add(far)
-                    stack.append(far)
-        return seen
+    def reached(self, starts: Iterable[Node]) -> dict[Node, int]:
+        """All nodes that the ways lead to, the starts included, and after how many steps."""
+        steps = dict.fromkeys(starts, 0)
+        queue = deque(steps)
+        while queue:
+            near = queue.popleft()
+            for far in self._from.get(near, ()):
+                if far not in steps:
+                    steps[far] = steps[near] + 1
+                    queue.append(far)
+        return steps
 
     def next(self, node: Node, *, but: Node | None = None) -> list[Edge]:
         """The edges from a node, in the order of events.

@@ -6,17 +6,18 @@ called, is a convention of the program that wrote the store.  Each convention is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import cast
 
 from metastore.base import BaseMetadataStore
-from metastore.model import Context, Execution, NodeKind
+from metastore.model import Context, Execution, LinkKind, NodeKind
 from metastore.pipelines._cmf import CMF
 from metastore.pipelines._convention import Convention
 from metastore.pipelines._kfp import KubeflowPipelines
 from metastore.pipelines._ours import Ours
 from metastore.pipelines._records import RunRecord, StepRecord
 from metastore.pipelines._tfx import TFXComponentRuns, TFXNodes
-from metastore.query import NodeQuery
+from metastore.query import LinkQuery, NodeQuery
 
 __all__ = [
     "CONVENTIONS",
@@ -28,6 +29,7 @@ __all__ = [
     "describe_steps",
     "pipelines_query",
     "runs_of",
+    "runs_of_executions",
     "runs_query",
     "steps_of",
 ]
@@ -67,6 +69,35 @@ def runs_of(backend: BaseMetadataStore, pipeline: Context) -> NodeQuery:
         if pipeline.type in convention.PIPELINE_TYPES:
             return convention.runs_of(backend, pipeline)
     return NodeQuery(NodeKind.CONTEXT, ids=[])
+
+
+def runs_of_executions(
+    backend: BaseMetadataStore, executions: Collection[int]
+) -> dict[int, list[Context]]:
+    """By execution: the runs among its contexts, else among these contexts' parents."""
+    links = backend.read_links(LinkQuery(LinkKind.ASSOCIATION, other_ids=list(executions)))
+    direct = _runs_among(backend, {link.context_id for link in links})
+    found: dict[int, list[Context]] = {id: [] for id in executions}
+    for link in links:
+        if link.context_id in direct:
+            found[link.other_id].append(direct[link.context_id])
+    left = [link for link in links if not found[link.other_id]]
+    parents = backend.read_links(
+        LinkQuery(LinkKind.PARENT, context_ids=sorted({link.context_id for link in left}))
+    )
+    above = _runs_among(backend, {link.other_id for link in parents})
+    for link in left:
+        found[link.other_id] += [
+            above[parent.other_id]
+            for parent in parents
+            if parent.context_id == link.context_id and parent.other_id in above
+        ]
+    return found
+
+
+def _runs_among(backend: BaseMetadataStore, contexts: Collection[int]) -> dict[int, Context]:
+    query = NodeQuery(NodeKind.CONTEXT, ids=sorted(contexts), type_names=runs_query().type_names)
+    return {node.id: cast("Context", node) for node in backend.read_nodes(query)}
 
 
 def describe_runs(backend: BaseMetadataStore, contexts: Sequence[Context]) -> list[RunRecord]:

@@ -139,7 +139,8 @@ def _check_kind(kind: object) -> None:
 def check_number(number: object, rule: str, least: int, hint: str | None = None) -> None:
     """Raise `InvalidError`, saying the rule, for what is no 64-bit integer of at least `least`."""
     if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= INT64_MAX:
-        raise InvalidError(rule, hint=hint)
+        beyond = isinstance(number, int) and number > INT64_MAX
+        raise InvalidError(f"{rule} to {INT64_MAX}" if beyond else rule, hint=hint)
 
 
 def _meaningless(condition: str, kind: NodeKind, hint: str) -> InvalidError:

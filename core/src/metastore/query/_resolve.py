@@ -363,11 +363,12 @@ class Resolver:
                 found.span,
                 f"say which field of it, such as {written[:60]}.id",
             )
-        return self._error(
-            f"{self._kind.label}s have no field {written[:60]!r}",
-            found.span,
-            _did_you_mean(found.parts[0], known),
-        )
+        hint = _did_you_mean(found.parts[0], known)
+        if _ALIAS.fullmatch(found.parts[0]) and len(found.parts) > 2:
+            hint = "of neighbours there are the fields, and not the properties"
+        elif len(found.parts) == 1 and not hint.startswith("did you mean"):
+            hint = f"a property is written properties.{written[:60]}, a text '{written[:60]}'"
+        return self._error(f"{self._kind.label}s have no field {written[:60]!r}", found.span, hint)
 
     def _error(self, message: str, span: Span, hint: str) -> FilterError:
         for found in _WITH_HYPHEN.finditer(self._text):

@@ -257,7 +257,9 @@ def _step_row(depth: int, step: Step) -> dict[str, Cell]:
         "duration": Word(duration(record.started_ms, record.finished_ms), "nowrap"),
         "inputs": _port_texts(step.inputs),
         "outputs": _port_texts(step.outputs),
+        "parameters": pairs(step.parameters),
         "metrics": pairs(step.metrics),
+        "": [each for each in (step.reason, brief(step.error) if step.error else None) if each],
     }
     return row
 
@@ -304,7 +306,9 @@ def _ports(ports: Ports, title: str) -> Html:
 
 def _port_texts(ports: Ports) -> list[str]:
     return [
-        f"{key}: {each.type or 'artifact'} #{each.id}" if key else f"{each.type} #{each.id}"
+        f"{key}: {each.type or 'artifact'} #{each.id}"
+        if key
+        else f"{each.type} #{each.id} {each.name or each.uri}".rstrip()
         for key in ports
         for each in ports.all(key)
     ]

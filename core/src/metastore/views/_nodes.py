@@ -341,7 +341,12 @@ def trace(backend: BaseMetadataStore, artifacts: Sequence[int], **options: Any) 
     """`metastore.lineage.walk`, its executions shown as the steps that they are."""
     found = lineage.walk(backend, artifacts, **options)
     steps = pipelines.describe_steps(backend, found.executions.values())
-    return replace(found, steps=labels_of(steps.values()))
+    runs = pipelines.runs_of_executions(backend, list(steps))
+    labels = labels_of(steps.values())
+    for id, contexts in runs.items():
+        if contexts:
+            labels[id] = labels[id]._replace(run=contexts[0].id)
+    return replace(found, steps=labels)
 
 
 def labels_of(steps: Iterable[StepRecord]) -> dict[int, StepLabel]:
