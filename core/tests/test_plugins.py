@@ -35,7 +35,7 @@ GOOD = """
         return Flavor(
             name={name!r},
             summary="A test",
-            config="metastore.plugins.memory:MemoryConfig",
+            config="metastore.plugins._memory_config:MemoryConfig",
             store="metastore.memory:MemoryMetadataStore",
             interface_version={version},
         )
@@ -166,11 +166,15 @@ class TestLoading:
             (good("demo", INTERFACE_VERSION + 1), "--upgrade metastore-core"),
             (good("demo", INTERFACE_VERSION - 1), "--upgrade metastore-flavor-demo"),
             (
-                good("demo").replace("metastore.plugins.memory:MemoryConfig", "no_module:Config"),
+                good("demo").replace(
+                    "metastore.plugins._memory_config:MemoryConfig", "no_module:Config"
+                ),
                 "cannot be imported",
             ),
             (
-                good("demo").replace("metastore.plugins.memory:MemoryConfig", "json:JSONDecoder"),
+                good("demo").replace(
+                    "metastore.plugins._memory_config:MemoryConfig", "json:JSONDecoder"
+                ),
                 "is no FlavorConfig",
             ),
         ],

@@ -78,8 +78,11 @@ if TYPE_CHECKING:
     from metastore.plugins._finder import FoundFlavor as FoundFlavor
     from metastore.plugins._finder import find_flavors as find_flavors
     from metastore.plugins._flavor import INTERFACE_VERSION as INTERFACE_VERSION
+    from metastore.plugins._flavor import Command as Command
     from metastore.plugins._flavor import Flavor as Flavor
     from metastore.plugins._hooks import hookimpl as hookimpl
+    from metastore.plugins._secret import Secret as Secret
+    from metastore.plugins._sources import register_flavor as register_flavor
     from metastore.query import Cursor as Cursor
     from metastore.query import EventQuery as EventQuery
     from metastore.query import Filter as Filter
@@ -110,8 +113,10 @@ _HOMES = {
     ),
     "plugins._config": "FlavorConfig StoreURL",
     "plugins._finder": "FoundFlavor find_flavors",
-    "plugins._flavor": "INTERFACE_VERSION Flavor",
+    "plugins._flavor": "INTERFACE_VERSION Command Flavor",
     "plugins._hooks": "hookimpl",
+    "plugins._secret": "Secret",
+    "plugins._sources": "register_flavor",
     "query": "Cursor EventQuery Filter LinkQuery NodeQuery OrderBy TypeQuery",
     "store": "Store",
 }

@@ -175,6 +175,44 @@ class BaseMetadataStore(ABC):
         """
         return other is self
 
+    # The service behind the store, for flavors with the capability `provision`.  They are asked of
+    # the class, with a config: there may be nothing yet that could be opened.
+
+    @classmethod
+    def provision(cls, config: Any) -> None:  # noqa: ARG003 - for those who override it
+        """Make the service that the config describes, and wait until it answers; idempotent.
+
+        Raises
+        ------
+        CapabilityError
+            The flavor has no service to make.
+        StorageError
+            It cannot be made; the error says what stands in the way.
+        """
+        raise cls._without_service()
+
+    @classmethod
+    def deprovision(cls, config: Any, *, delete_data: bool = False) -> None:  # noqa: ARG003
+        """Take the service down; its data stay, unless `delete_data`; raises as `provision`."""
+        raise cls._without_service()
+
+    @classmethod
+    def is_provisioned(cls, config: Any) -> bool:  # noqa: ARG003
+        """Whether the service is there; True where there is none to make."""
+        return True
+
+    @classmethod
+    def is_running(cls, config: Any) -> bool:  # noqa: ARG003
+        """Whether the service answers; True where there is none to make."""
+        return True
+
+    @classmethod
+    def _without_service(cls) -> CapabilityError:
+        return CapabilityError(
+            f"flavor {cls.FLAVOR!r} has no service to bring up or down (capability 'provision')",
+            hint="its stores need none",
+        )
+
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Reads inside the block see one state of the store; needs the capability `snapshot`."""

@@ -8,8 +8,6 @@ import pytest
 
 import metastore
 from metastore import Batch, Merge, Store, layout
-from metastore.cli.flavor import states_of
-from metastore.plugins._finder import FoundFlavor
 
 from .helper import Command, store_with, use
 
@@ -191,36 +189,6 @@ def test_an_unknown_artifact_is_an_error(
     assert err.endswith("'metastore artifact list' lists them\n")
 
 
-def test_json_fields_are_stable(command: Command, store: Store) -> None:
-    """Programs rely on these names: one may be added, none goes away."""
-    node = {"id", "type", "name", "external_id", "create_time", "update_time"}
-    node |= {"properties", "custom_properties"}
-    run = {"id", "type", "name", "pipeline", "convention", "state", "error", "start_time"}
-    run |= {"end_time", "duration_ms", "parameters", "host", "process", "is_abandoned"}
-    step = (run - {"pipeline", "convention", "is_abandoned"}) | {
-        "parent",
-        "reason",
-        "metrics",
-        "inputs",
-        "outputs",
-    }
-    assert set(command("pipeline", "list", "--json").data[0]) == node | {"runs"}
-    assert set(command("run", "list", "--json").data[0]) == run
-    shown = command("run", "show", "first", "--json").data
-    assert set(shown) == run | {"steps"}
-    assert set(shown["steps"][0]) == step
-    artifact = node | {"state", "uri"}
-    assert set(command("artifact", "list", "--json").data[0]) == artifact
-    assert set(command("artifact", "show", "1", "--json").data) == artifact | {
-        "property_kinds",
-        "custom_property_kinds",
-        "produced_by",
-        "consumed_by",
-    }
-    flavor = {"name", "state", "reason", "distribution", "version", "location", "entry_point"}
-    assert set(command("flavor", "list", "--json").data[0]) == flavor
-
-
 def test_flavors_are_listed_with_their_distribution(command: Command) -> None:
     """``flavor list`` shows core's own flavor like any other."""
     found = {each["name"]: each for each in command("flavor", "list", "--json").data}
@@ -228,18 +196,6 @@ def test_flavors_are_listed_with_their_distribution(command: Command) -> None:
     assert found["memory"]["reason"] is None
     assert found["memory"]["distribution"] == "metastore-core"
     assert "memory" in command("flavor", "list").out
-
-
-def _found(name: str, distribution: str) -> FoundFlavor:
-    return FoundFlavor(name, distribution, "1.0", "module", "/somewhere")
-
-
-def test_two_claims_to_one_name_are_a_conflict() -> None:
-    """Both distributions are listed, each names the other; other flavors stay ok."""
-    states = states_of([_found("a", "one"), _found("a", "two"), _found("b", "three")])
-    assert [each.state for each in states] == ["conflict", "conflict", "ok"]
-    assert "two" in str(states[0].reason)
-    assert "one" in str(states[1].reason)
 
 
 def test_the_demo_records_wherever_it_is_told(

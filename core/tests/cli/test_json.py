@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from metastore import Store
+from metastore import FlavorConfig, MemoryMetadataStore, Store
+from metastore.plugins._sources import flavor_of_class
 
 from .helper import Command
 
@@ -22,7 +24,8 @@ COMMANDS = {
     "pipeline": ("pipeline", "list"),
     "run": ("run", "show", "first"),
     "lineage": ("lineage", "2", "--down", "--up"),
-    "flavor": ("flavor", "list"),
+    "store": ("store", "show", "mine"),
+    "flavor": ("flavor", "show", "settled"),
 }
 ONLY_SHOWN = {
     "artifact": {"property_kinds", "custom_property_kinds", "produced_by", "consumed_by"},
@@ -36,6 +39,8 @@ ONLY_SHOWN = {
     },
     "type": {"nodes"},
     "run": {"steps"},
+    "store": set(),
+    "flavor": {"settings"},
 }
 
 
@@ -51,6 +56,28 @@ def first(data: Any) -> dict[str, Any]:
     """An object, or the first of a list."""
     found: dict[str, Any] = data[0] if isinstance(data, list) else data
     return found
+
+
+class SettledConfig(FlavorConfig):
+    """Has a setting."""
+
+    level: int = 3
+
+
+class Settled(MemoryMetadataStore):
+    """A flavor with a setting."""
+
+    FLAVOR = "settled"
+    CONFIG = SettledConfig
+
+
+@pytest.fixture(autouse=True)
+def registered(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A named store and a flavor with a setting."""
+    monkeypatch.setenv("METASTORE_CONFIG", str(tmp_path / "config.toml"))
+    monkeypatch.setattr("metastore.plugins._sources._here", {"settled": flavor_of_class(Settled)})
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[Settled.__module__])
+    assert command("store", "register", "mine", "--flavor", "memory").code == 0
 
 
 @pytest.mark.parametrize("noun", COMMANDS)

@@ -23,6 +23,7 @@ _NOUNS = {
     "context": Noun("metastore.cli.context:context", "What groups artifacts and executions."),
     "type": Noun("metastore.cli.type:type_", "Types: which properties nodes have."),
     "lineage": Noun("metastore.cli.lineage:lineage", "What an artifact was made from."),
+    "store": Noun("metastore.cli.store:store", "Named stores, and whether they answer."),
     "flavor": Noun("metastore.cli.flavor:flavor", "The installed flavors: kinds of stores."),
 }
 
@@ -36,7 +37,13 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     ctx.exit()
 
 
-@click.group(cls=ReportingGroup, nouns=_NOUNS)
+def _of_plugins() -> dict[str, Noun]:
+    from metastore.cli._plugins import commands_of_plugins
+
+    return commands_of_plugins()
+
+
+@click.group(cls=ReportingGroup, nouns=_NOUNS, more=_of_plugins)
 @click.option(
     "--version",
     is_flag=True,
@@ -50,8 +57,9 @@ def cli() -> None:
     """Look at the history of machine-learning work that a metadata store keeps.
 
     A store is named by a URL, such as sqlite:///runs.db (relative to the current folder) or
-    sqlite:////data/runs.db (absolute): with --store, or in the environment variable
-    METASTORE_STORE. Without either it is an SQLite file in your data folder.
+    sqlite:////data/runs.db (absolute), or by the name it was registered under: with --store, in the
+    environment variable METASTORE_STORE, in the project's metastore.toml, or by 'metastore store
+    use'. Without any it is an SQLite file in your data folder.
 
     New here? Try: metastore demo
     """

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import click
@@ -39,15 +40,40 @@ class SuggestingGroup(click.Group):
 
 
 class LazyGroup(SuggestingGroup):
-    """A group whose commands are imported one at a time; listing them imports none."""
+    """A group whose commands are imported one at a time; listing them imports none.
 
-    def __init__(self, *args: Any, nouns: Mapping[str, Noun], **options: Any) -> None:
+    What `more` gives is asked for only when a word is not among the nouns, and for the list.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        nouns: Mapping[str, Noun],
+        more: Callable[[], Mapping[str, Noun]] = dict,
+        **options: Any,
+    ) -> None:
         super().__init__(*args, **options)
         self._nouns = nouns
+        self._more = more
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """The names, in the order in which a newcomer needs them."""
-        return list(self._nouns)
+        return [*self._nouns, *self._others()]
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """A noun is found without asking for more."""
+        if args[0] in self._nouns:
+            return args[0], self.get_command(ctx, args[0]), args[1:]
+        return super().resolve_command(ctx, args)
+
+    @cached_property
+    def _found(self) -> Mapping[str, Noun]:
+        return self._more()
+
+    def _others(self) -> Mapping[str, Noun]:
+        return {name: noun for name, noun in self._found.items() if name not in self._nouns}
 
     def get_command(
         self,
@@ -55,11 +81,18 @@ class LazyGroup(SuggestingGroup):
         cmd_name: str,
     ) -> click.Command | None:
         """Import the command."""
-        noun = self._nouns.get(cmd_name)
+        noun = self._nouns.get(cmd_name) or self._others().get(cmd_name)
         if noun is None:
             return None
         module, _, name = noun.where.partition(":")
-        command: click.Command = getattr(importlib.import_module(module), name)
+        try:
+            command: click.Command = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            if cmd_name in self._nouns:
+                raise
+            raise click.ClickException(
+                f"the command {cmd_name!r} of a plugin cannot be imported ({error})"
+            ) from error
         return command
 
     def format_commands(
@@ -70,3 +103,7 @@ class LazyGroup(SuggestingGroup):
         """The list in the help text."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, noun.summary) for name, noun in self._nouns.items()])
+        others = self._others()
+        if others:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl([(name, noun.summary) for name, noun in others.items()])

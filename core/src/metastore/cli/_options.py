@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from metastore.base import OpenMode
     from metastore.store import Store
 
-__all__ = ["Page", "debug_option", "limit_option", "opened", "reading", "store_option"]
+__all__ = [
+    "Page",
+    "debug_option",
+    "limit_option",
+    "opened",
+    "reading",
+    "store_option",
+    "without_password",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -45,27 +53,27 @@ def debug_option(*, hidden: bool = False) -> Callable[[F], F]:
 
 
 def store_option(*, envvar: str | None = "METASTORE_STORE", help: str) -> Callable[[F], F]:
-    """``--store``: a URL, or None."""
+    """``--store``: a name or URL, or None."""
     return click.option(
         "--store",
-        metavar="URL",
+        metavar="NAME|URL",
         envvar=envvar,
         show_envvar=envvar is not None,
-        callback=_without_password,
+        callback=without_password,
         help=help,
     )
 
 
-def _without_password(
+def without_password(
     ctx: click.Context, parameter: click.Parameter, value: str | None
 ) -> str | None:
     # An environment variable is not in everybody's list of processes.
     given = ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
     if value is not None and given and _has_password(value):
         raise click.UsageError(
-            "The URL of --store holds a password, and everybody on this machine can read a "
-            "command line. Change the password if it is a real one, and give the URL in the "
-            "environment variable METASTORE_STORE instead.",
+            "The URL holds a password, and everybody on this machine can read a command line. "
+            "Change the password if it is a real one, and give a reference, such as "
+            "...?password=env:NAME, or the URL in the environment variable METASTORE_STORE.",
             ctx,
         )
     return value
@@ -100,7 +108,9 @@ def reading(f: F) -> F:
     for option in (
         debug_option(hidden=True),
         click.option("--json", "as_json", is_flag=True, help="Print JSON, with all there is."),
-        store_option(help="The store, such as sqlite:///runs.db; it is never changed."),
+        store_option(
+            help="The store: its name, or a URL such as sqlite:///runs.db; never changed."
+        ),
     ):
         f = option(f)
     return f

@@ -46,6 +46,9 @@ _STATES = {
     "RUNNING": "yellow",
     "CANCELED": "magenta",
     "ok": "green",
+    "registered": "green",
+    "broken": "red",
+    "incompatible": "red",
     "conflict": "red",
 }
 

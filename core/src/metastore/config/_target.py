@@ -52,7 +52,7 @@ def target_of(which: str | None = None) -> Target:
         The URL is none, a setting is wrong, or a config file is damaged.
     """
     if which is not None:
-        return _named(which, "as it was named")
+        return _named(which, "what was given")
     variable = os.environ.get(STORE_VARIABLE)
     if variable:
         return _named(variable, f"the environment variable {STORE_VARIABLE}")

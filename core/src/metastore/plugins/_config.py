@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from types import UnionType
 from typing import (
@@ -27,7 +29,7 @@ from metastore.plugins._secret import Secret
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["FlavorConfig", "Setting", "StoreURL"]
+__all__ = ["FlavorConfig", "Setting", "StoreURL", "without_environment"]
 
 
 class StoreURL(NamedTuple):
@@ -129,7 +131,7 @@ class FlavorConfig(BaseModel):
         environment = {
             name: cls._from_environment(name, os.environ[variable])
             for variable, name in variables.items()
-            if name not in fields and variable in os.environ
+            if _uses_environment.get() and name not in fields and variable in os.environ
         }
         try:
             return cls(**environment | dict(fields))
@@ -184,6 +186,19 @@ class FlavorConfig(BaseModel):
             except ValueError:
                 return text
         return text
+
+
+_uses_environment = ContextVar("uses_environment", default=True)
+
+
+@contextmanager
+def without_environment() -> Iterator[None]:
+    """Configs that are made inside take nothing from the environment: for what is to be kept."""
+    token = _uses_environment.set(False)
+    try:
+        yield
+    finally:
+        _uses_environment.reset(token)
 
 
 def _variable(flavor: str, field: str) -> str:

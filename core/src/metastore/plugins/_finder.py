@@ -141,9 +141,10 @@ def _project(direct_url: str) -> str | None:
         if not found["dir_info"]["editable"]:
             return None
         from urllib.parse import unquote, urlsplit
-        from urllib.request import url2pathname
 
-        return url2pathname(unquote(urlsplit(found["url"]).path))
+        path = unquote(urlsplit(found["url"]).path)
+        # file:///C:/project
+        return path[1:].replace("/", os.sep) if os.name == "nt" else path
     except (ValueError, LookupError, TypeError, AttributeError):
         return None
 

@@ -3,27 +3,10 @@
 from __future__ import annotations
 
 from metastore.capabilities import Capabilities
-from metastore.errors import InvalidError, Offender
-from metastore.plugins._config import FlavorConfig, StoreURL
 from metastore.plugins._flavor import Flavor
 from metastore.plugins._hooks import hookimpl
 
-__all__ = ["MemoryConfig", "metastore_flavor"]
-
-
-class MemoryConfig(FlavorConfig):
-    """A store in memory has no settings."""
-
-    @classmethod
-    def from_url(cls, url: StoreURL) -> MemoryConfig:
-        """``memory://``."""
-        if url.authority or url.path not in ("", "/"):
-            raise InvalidError(
-                "a memory store has no path: it is gone when it is closed",
-                hint="write memory://",
-                offender=Offender("store"),
-            )
-        return cls.checked(url.scheme, url.options)
+__all__ = ["metastore_flavor"]
 
 
 @hookimpl
@@ -32,7 +15,7 @@ def metastore_flavor() -> Flavor:
     return Flavor(
         name="memory",
         summary="In this process, gone when it ends: for tests and trying out",
-        config="metastore.plugins.memory:MemoryConfig",
+        config="metastore.plugins._memory_config:MemoryConfig",
         store="metastore.memory:MemoryMetadataStore",
         capabilities=Capabilities(snapshot=True),
     )

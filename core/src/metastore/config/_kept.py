@@ -1,0 +1,78 @@
+"""Secrets that were typed: kept in the keyring, or where there is none in a file of this user."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from metastore.errors import Offender, StorageError
+
+__all__ = ["forget_secret", "keep_secret"]
+
+_SERVICE = "metastore"
+
+
+def keep_secret(folder: Path, store: str, field: str, secret: str) -> str:
+    """Keep a secret for a field of a named store; the reference to it.
+
+    Raises
+    ------
+    StorageError
+        There is no keyring, and the file beside the config file cannot be written.
+    """
+    user = f"{store}.{field}"
+    if _in_keyring(user, secret):
+        return f"keyring:{_SERVICE}/{user}"
+    path = folder / "secrets" / user
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(secret)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise StorageError(
+            f"the secret cannot be kept in {path} ({error.strerror})",
+            hint="keep it yourself, and refer to it with env:NAME or file:/path",
+            offender=Offender("secret", name=f"file:{path}"),
+        ) from error
+    return f"file:{path}"
+
+
+def forget_secret(folder: Path, reference: str) -> bool:
+    """Delete a secret that `keep_secret` kept; whether it was one of those."""
+    scheme, _, rest = reference.partition(":")
+    if scheme == "keyring" and rest.startswith(f"{_SERVICE}/"):
+        with suppress(ImportError):
+            import keyring
+            import keyring.errors
+
+            with suppress(keyring.errors.KeyringError):
+                keyring.delete_password(_SERVICE, rest.removeprefix(f"{_SERVICE}/"))
+                return True
+    elif scheme == "file" and Path(rest).parent == folder / "secrets":
+        with suppress(OSError):
+            os.unlink(rest)
+            return True
+    return False
+
+
+def _in_keyring(user: str, secret: str) -> bool:
+    """Whether there is a keyring, and it has kept the secret."""
+    try:
+        import keyring
+        import keyring.errors
+    except ImportError:
+        return False
+    try:
+        # Of the backends that keep nothing, the priority is not above 0.
+        if keyring.get_keyring().priority <= 0:
+            return False
+        keyring.set_password(_SERVICE, user, secret)
+    except (keyring.errors.KeyringError, RuntimeError):
+        return False
+    return True
