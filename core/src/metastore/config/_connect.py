@@ -53,11 +53,14 @@ def open_store(
     """As `connect`, without a `Store` around it: what a flavor itself offers."""
     # Imported here, because pydantic and pluggy take their time, and the rest may be wrong already.
     from metastore.config._target import target_of
+    from metastore.plugins._config import Masked
 
     if mode not in ("r", "rw"):
         raise InvalidError("a store is opened with mode 'r' or 'rw'", offender=Offender("store"))
     if store is not None and not isinstance(store, str):
         raise _no_name(store)
+    # A URL may hold a password, and a traceback with its variables would show it.
+    store = None if store is None else Masked(store)
     return open_target(target_of(store), mode=mode, create=create)
 
 

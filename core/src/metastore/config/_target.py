@@ -11,7 +11,7 @@ from metastore.config._flavors import registry_of
 from metastore.config._stores import Stores
 from metastore.errors import InvalidError, NotFoundError, Offender, StorageError
 from metastore.plugins._classes import config_class
-from metastore.plugins._config import FlavorConfig, StoreURL
+from metastore.plugins._config import FlavorConfig, Masked, StoreURL
 from metastore.plugins._flavor import Flavor
 from metastore.plugins._registry import FlavorRegistry
 
@@ -52,8 +52,8 @@ def target_of(which: str | None = None) -> Target:
         The URL is none, a setting is wrong, or a config file is damaged.
     """
     if which is not None:
-        return _named(which, "what was given")
-    variable = os.environ.get(STORE_VARIABLE)
+        return _named(Masked(which), "what was given")
+    variable = Masked(os.environ.get(STORE_VARIABLE, ""))
     if variable:
         return _named(variable, f"the environment variable {STORE_VARIABLE}")
     project = find_project_file()
@@ -95,7 +95,8 @@ def quoted(path: str) -> str:
 
 def _of_project(path: Path) -> Target:
     found = read_toml(path).get("store")
-    if not isinstance(found, str) or not found:
+    found = Masked(found) if isinstance(found, str) else None
+    if not found:
         raise InvalidError(
             f"{path} names no store",
             hint='write store = "name", or store = "flavor://..."',
@@ -115,6 +116,8 @@ def _named(text: str, said_by: str) -> Target:
             hint=f"give a name, or a URL such as {DEFAULT_STORE_URL.partition(':')[0]}:///runs.db",
             offender=Offender("store"),
         )
+    # A name is no secret.
+    text = str(text)
     try:
         store = Stores.of_user().get(text)
     except NotFoundError:
@@ -141,7 +144,7 @@ def _registry(name: str) -> FlavorRegistry:
         return registry_of(ConfigFile.of_user())
     except (InvalidError, StorageError):
         plain = FlavorRegistry.discover()
-        if sum(each.name == name for each in plain.found) == 1:
+        if plain.is_unique(name):
             return plain
         raise
 

@@ -32,6 +32,16 @@ if TYPE_CHECKING:
 __all__ = ["FlavorConfig", "Setting", "StoreURL", "without_environment"]
 
 
+class Masked(str):
+    """A text that may hold a secret: `repr`, and so a traceback with its variables, shows none."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        scheme, separator, _ = self.partition("://")
+        return repr(f"{scheme}://..." if separator else "...")
+
+
 class StoreURL(NamedTuple):
     """A store's URL, in its parts; percent-encoding is undone."""
 
@@ -44,6 +54,11 @@ class StoreURL(NamedTuple):
     options: dict[str, str]
     """What follows the question mark."""
 
+    def __repr__(self) -> str:
+        # Any part may hold a secret.
+        options = ", ".join(f"{key}=..." for key in self.options)
+        return f"<StoreURL {self.scheme}://...{f'?{options}' if options else ''}>"
+
     @classmethod
     def parse(cls, url: str) -> StoreURL:
         """The parts of a URL.
@@ -53,7 +68,8 @@ class StoreURL(NamedTuple):
         InvalidError
             The text is no URL, or an option stands in it twice.
         """
-        scheme, separator, _ = url.partition("://")
+        url = Masked(url)
+        scheme, separator = url.partition("://")[:2]
         if not separator or not scheme:
             raise InvalidError(
                 "a store's URL begins with its flavor and ://",
@@ -67,18 +83,32 @@ class StoreURL(NamedTuple):
                 hint="percent-encode it, such as %09 for a tab",
                 offender=Offender("store"),
             )
+        found, twice = cls._split(url)
+        if twice is not None:
+            raise InvalidError(
+                f"the option {twice!r} stands twice in the store's URL",
+                hint="give it once",
+                offender=Offender("store", property=twice),
+            )
+        return found
+
+    @classmethod
+    def _split(cls, url: str) -> tuple[StoreURL, str | None]:
+        """The parts, and an option that stands there twice."""
         # urlsplit knows no fragments to keep: a # in a file's name is part of the name.
-        parts = urlsplit(url.replace("#", "%23"))
-        options: dict[str, str] = {}
-        for key, value in parse_qsl(parts.query, keep_blank_values=True):
-            if key in options:
-                raise InvalidError(
-                    f"the option {key!r} stands twice in the store's URL",
-                    hint="give it once",
-                    offender=Offender("store", property=key),
-                )
-            options[key] = value
-        return cls(scheme, unquote(parts.netloc), unquote(parts.path), options)
+        try:
+            parts = urlsplit(url.replace("#", "%23"))
+        except ValueError:
+            raise InvalidError(
+                "the store's URL is none",
+                hint="percent-encode [ and ] in it",
+                offender=Offender("store"),
+            ) from None
+        pairs = parse_qsl(parts.query, keep_blank_values=True)
+        keys = [key for key, _ in pairs]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        scheme = url.partition("://")[0]
+        return cls(scheme, unquote(parts.netloc), unquote(parts.path), dict(pairs)), twice
 
 
 class Setting(NamedTuple):
@@ -127,14 +157,21 @@ class FlavorConfig(BaseModel):
         InvalidError
             A field is wrong, unknown or missing.
         """
-        variables = {each.variable: each.name for each in cls.settings(flavor)}
+        settings = cls.settings(flavor)
+        secrets = {each.name for each in settings if each.is_secret}
+        # From here on none of them is a text.
+        fields = {
+            name: Secret.parse(value) if name in secrets and isinstance(value, str) else value
+            for name, value in fields.items()
+        }
+        variables = {each.variable: each.name for each in settings}
         environment = {
             name: cls._from_environment(name, os.environ[variable])
             for variable, name in variables.items()
             if _uses_environment.get() and name not in fields and variable in os.environ
         }
         try:
-            return cls(**environment | dict(fields))
+            return cls(**environment | fields)
         except ValidationError as error:
             problems = "; ".join(
                 f"{_place(each['loc'], flavor, environment)}: {each['msg']}"

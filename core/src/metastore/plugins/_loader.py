@@ -138,9 +138,7 @@ def _not_there(found: FoundFlavor, error: ModuleNotFoundError) -> str:
     if (error.name or "").partition(".")[0] != package:
         return f"{error}, while loading {found.value}"
     if found.editable:
-        return (
-            f"there is no {found.value} in {found.location}, from where it was installed editable"
-        )
+        return f"there is no {found.value} in {found.location}, where it was installed as editable"
     return f"it has no module {found.value}"
 
 

@@ -125,6 +125,11 @@ class FlavorRegistry:
             return _load_source(name, source)
         raise self._not_found(name)
 
+    def is_unique(self, name: str) -> bool:
+        """Whether one flavor alone has that name, so that no setting is needed to tell."""
+        here = name in registered_here()
+        return here or sum(each.name == name for each in self.found) + (name in self.sources) == 1
+
     def plugins(self) -> list[FoundFlavor]:
         """The entry points whose plugin modules may be loaded for hooks, without conflicts."""
         names = dict.fromkeys(each.name for each in self.found)
