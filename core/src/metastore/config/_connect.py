@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from metastore.base import BaseMetadataStore, OpenMode
 from metastore.errors import InvalidError, Offender, OpenError
+from metastore.plugins._secret import Masked
 from metastore.store import Store
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def connect(
     OpenError
         There is no store, or it cannot be opened.
     """
+    store = _masked(store)
     return Store(open_store(store, mode=mode, create=create))
 
 
@@ -53,14 +55,10 @@ def open_store(
     """As `connect`, without a `Store` around it: what a flavor itself offers."""
     # Imported here, because pydantic and pluggy take their time, and the rest may be wrong already.
     from metastore.config._target import target_of
-    from metastore.plugins._config import Masked
 
     if mode not in ("r", "rw"):
         raise InvalidError("a store is opened with mode 'r' or 'rw'", offender=Offender("store"))
-    if store is not None and not isinstance(store, str):
-        raise _no_name(store)
-    # A URL may hold a password, and a traceback with its variables would show it.
-    store = None if store is None else Masked(store)
+    store = _masked(store)
     return open_target(target_of(store), mode=mode, create=create)
 
 
@@ -75,6 +73,15 @@ def open_target(
     if target.is_default and create and mode == "rw":
         _make_user_folder()
     return opened.open(target.config, mode=mode, create=create)
+
+
+def _masked(store: str | None) -> str | None:
+    """The name or URL, which a traceback with its variables will not show; the only texts here."""
+    if store is None:
+        return None
+    if not isinstance(store, str):
+        raise _no_name(store)
+    return Masked(store)
 
 
 def _no_name(given: object) -> InvalidError:

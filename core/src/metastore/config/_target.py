@@ -11,9 +11,10 @@ from metastore.config._flavors import registry_of
 from metastore.config._stores import Stores
 from metastore.errors import InvalidError, NotFoundError, Offender, StorageError
 from metastore.plugins._classes import config_class
-from metastore.plugins._config import FlavorConfig, Masked, StoreURL
+from metastore.plugins._config import FlavorConfig, StoreURL
 from metastore.plugins._flavor import Flavor
 from metastore.plugins._registry import FlavorRegistry
+from metastore.plugins._secret import Masked
 
 __all__ = ["DEFAULT_STORE_URL", "Target", "find_project_file", "target_of", "user_folder"]
 

@@ -24,22 +24,12 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from metastore.errors import InvalidError, Offender
-from metastore.plugins._secret import Secret
+from metastore.plugins._secret import Masked, Secret
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["FlavorConfig", "Setting", "StoreURL", "without_environment"]
-
-
-class Masked(str):
-    """A text that may hold a secret: `repr`, and so a traceback with its variables, shows none."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        scheme, separator, _ = self.partition("://")
-        return repr(f"{scheme}://..." if separator else "...")
 
 
 class StoreURL(NamedTuple):
@@ -159,19 +149,19 @@ class FlavorConfig(BaseModel):
         """
         settings = cls.settings(flavor)
         secrets = {each.name for each in settings if each.is_secret}
-        # From here on none of them is a text.
-        fields = {
-            name: Secret.parse(value) if name in secrets and isinstance(value, str) else value
+        # From here on none of them is a text, and a traceback shows no values.
+        fields = _Hidden(
+            (name, Secret.parse(value) if name in secrets and isinstance(value, str) else value)
             for name, value in fields.items()
-        }
+        )
         variables = {each.variable: each.name for each in settings}
-        environment = {
-            name: cls._from_environment(name, os.environ[variable])
+        environment = _Hidden(
+            (name, cls._from_environment(name, os.environ[variable]))
             for variable, name in variables.items()
             if _uses_environment.get() and name not in fields and variable in os.environ
-        }
+        )
         try:
-            return cls(**environment | fields)
+            return cls(**{**environment, **fields})
         except ValidationError as error:
             problems = "; ".join(
                 f"{_place(each['loc'], flavor, environment)}: {each['msg']}"
@@ -223,6 +213,13 @@ class FlavorConfig(BaseModel):
             except ValueError:
                 return text
         return text
+
+
+class _Hidden(dict[str, object]):
+    """Fields, of which `repr` shows the names."""
+
+    def __repr__(self) -> str:
+        return f"{{{', '.join(f'{name}: ...' for name in self)}}}"
 
 
 _uses_environment = ContextVar("uses_environment", default=True)

@@ -12,13 +12,23 @@ from metastore.errors import CapabilityError, InvalidError, MetastoreError, NotF
 if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
-__all__ = ["OWN_SCHEMES", "Secret"]
+__all__ = ["OWN_SCHEMES", "Masked", "Secret"]
 
 OWN_SCHEMES = ("env", "file", "keyring")
 """References that core resolves itself; others are asked of plugins."""
 
 _REFERENCE = re.compile(r"[a-z][a-z0-9-]*:.+", re.DOTALL)
 _FORMS = "env:NAME, file:/path, keyring:service/user"
+
+
+class Masked(str):
+    """A text that may hold a secret: `repr`, and so a traceback with its variables, shows none."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        scheme, separator, _ = self.partition("://")
+        return repr(f"{scheme}://..." if separator else "...")
 
 
 class Secret:

@@ -1,0 +1,364 @@
+"""Secrets: kept elsewhere, read late, and shown nowhere."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import pickle
+import stat
+import subprocess
+import sys
+import traceback
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+import metastore
+from metastore import CapabilityError, InvalidError, NotFoundError, Secret, StoreURL
+from metastore.cli import cli
+from metastore.config._kept import forget_secret, keep_secret
+from metastore.config._stores import NamedStore, Stores
+from metastore.plugins import _sources
+
+from .cli.helper import Command, run_command
+from .fabricated import Install, good, install
+from .vault import VaultConfig, VaultStore
+
+__all__ = ["install"]
+
+CANARY = "c4n4ry-p4ssw0rd"
+
+
+@pytest.fixture(autouse=True)
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's config file, which is not there yet; no keyring, and the flavor vault is known."""
+    path = tmp_path / "config" / "config.toml"
+    monkeypatch.setenv("METASTORE_CONFIG", str(path))
+    monkeypatch.setattr(_sources, "_here", {"vault": _sources.flavor_of_class(VaultStore)})
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    cli.__dict__.pop("_found", None)
+    return path
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs the command."""
+    return partial(run_command, capsys)
+
+
+class FakeKeyring:
+    """The functions of keyring that are used, over a dict."""
+
+    class errors:  # noqa: N801 - a module of keyring
+        """Its errors."""
+
+        class KeyringError(Exception):
+            """The root."""
+
+    def __init__(self, *, priority: float = 5, broken: bool = False) -> None:
+        self.kept: dict[tuple[str, str], str] = {}
+        self.priority, self.broken = priority, broken
+
+    def get_keyring(self) -> Any:
+        """The backend."""
+        return self
+
+    def set_password(self, service: str, user: str, password: str) -> None:
+        """Keep."""
+        if self.broken:
+            raise self.errors.KeyringError
+        self.kept[service, user] = password
+
+    def get_password(self, service: str, user: str) -> str | None:
+        """Look."""
+        if self.broken:
+            raise self.errors.KeyringError
+        return self.kept.get((service, user))
+
+    def delete_password(self, service: str, user: str) -> None:
+        """Forget."""
+        if self.kept.pop((service, user), None) is None:
+            raise self.errors.KeyringError
+
+
+@pytest.fixture
+def keyring(monkeypatch: pytest.MonkeyPatch) -> FakeKeyring:
+    """A keyring."""
+    found = FakeKeyring()
+    monkeypatch.setitem(sys.modules, "keyring", found)
+    monkeypatch.setitem(sys.modules, "keyring.errors", found.errors)
+    return found
+
+
+class TestReferences:
+    """Where a secret is kept."""
+
+    def test_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Read when it is needed, not when the config is made."""
+        config = VaultConfig(host="h", password="env:VAULT_PASSWORD")  # type: ignore[arg-type]
+        assert config.password is not None
+        with pytest.raises(NotFoundError, match="VAULT_PASSWORD"):
+            config.password.reveal()
+        monkeypatch.setenv("VAULT_PASSWORD", CANARY)
+        assert config.password.reveal() == CANARY
+
+    @pytest.mark.parametrize(
+        ("text", "secret"),
+        [("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), (" a ", " a "), ("", "")],
+    )
+    def test_a_file(self, tmp_path: Path, text: str, secret: str) -> None:
+        """Of its text the line end at the end is left out."""
+        path = tmp_path / "secret"
+        path.write_bytes(text.encode())
+        assert Secret.of_reference(f"file:{path}").reveal() == secret
+
+    @pytest.mark.parametrize(
+        ("reference", "why"),
+        [
+            ("file:relative", "is relative"),
+            ("file:/no/such/file", "No such file"),
+            ("file:/", "Is a directory"),
+            ("keyring:service", "lacks a service or a user"),
+            ("keyring:a/b", r"pip install 'metastore-core\[keyring\]'"),
+            ("k8s:namespace/name/key", "no installed flavor knows secrets k8s:"),
+        ],
+    )
+    def test_what_cannot_be_read(self, reference: str, why: str) -> None:
+        """It is said why, and what to do."""
+        with pytest.raises(metastore.MetastoreError, match=why):
+            Secret.of_reference(reference).reveal()
+
+    def test_the_keyring(self, keyring: FakeKeyring) -> None:
+        """Service and user are what stands before and behind the last slash."""
+        keyring.kept["a/service", "user"] = CANARY
+        assert Secret.of_reference("keyring:a/service/user").reveal() == CANARY
+        with pytest.raises(NotFoundError, match="keyring set s u"):
+            Secret.of_reference("keyring:s/u").reveal()
+        keyring.broken = True
+        with pytest.raises(CapabilityError, match="cannot be read"):
+            Secret.of_reference("keyring:s/u").reveal()
+
+    def test_a_plugin(self, install: Install) -> None:
+        """The first plugin that knows the scheme answers; one that fails shows nothing of it."""
+        hook = "\n    @hookimpl\n    def metastore_resolve_secret(scheme, reference):\n        {}\n"
+        install("ant", good("ant") + hook.format("return None"))
+        fails = f"raise ValueError('{CANARY}')"
+        install("bee", good("bee") + hook.format(fails))
+        install(
+            "cow",
+            good("cow") + hook.format("return reference[::-1] if scheme == 'vaulted' else None"),
+        )
+        install("dog", "import no_such_module")
+        assert Secret.of_reference("vaulted:abc").reveal() == "cba"
+        with pytest.raises(CapabilityError, match="ValueError in metastore-flavor-bee") as raised:
+            Secret.of_reference("other:abc").reveal()
+        assert CANARY not in everything_of(raised.value)
+
+    @pytest.mark.parametrize("text", ["hunter2", "", ":x", "Env:X", "a b:c", "http//"])
+    def test_what_is_no_reference(self, text: str) -> None:
+        """It may be the secret itself, and is not shown."""
+        with pytest.raises(InvalidError) as raised:
+            Secret.of_reference(text)
+        assert not text or text not in str(raised.value).replace("env:NAME", "")
+
+    def test_texts(self) -> None:
+        """A text is a reference where it begins like one of core's, else the secret itself."""
+        assert Secret.parse("env:A").reference == "env:A"
+        assert Secret.parse("abc:def").reveal() == "abc:def"
+        assert Secret("env:A").reveal() == "env:A"
+
+    def test_the_environment_of_a_setting_is_the_secret(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whatever METASTORE_VAULT__PASSWORD holds is the password."""
+        monkeypatch.setenv("METASTORE_VAULT__PASSWORD", "env:x")
+        assert metastore.connect("vault://?host=h").backend.password == "env:x"  # type: ignore[attr-defined]
+
+
+class TestCommand:
+    """What is typed, and what is refused."""
+
+    REGISTER = ("store", "register", "prod", "--flavor", "vault", "--host", "h")
+
+    def test_a_literal_is_refused(self, command: Command, config: Path) -> None:
+        """A password on the command line is wrong use, with the right form, and is not repeated."""
+        for arguments in (
+            (*self.REGISTER, "--password", CANARY),
+            ("store", "register", "prod", "--url", f"vault://u:{CANARY}@h"),
+            ("store", "register", "prod", "--url", f"vault://?host=h&password={CANARY}"),
+            ("run", "list", "--store", f"vault://u:{CANARY}@h"),
+            ("store", "status", f"vault://u:{CANARY}@h"),
+        ):
+            done = command(*arguments)
+            assert done.code == 2, arguments
+            assert "env:" in done.err
+            assert CANARY not in done.out + done.err
+        assert not config.exists()
+
+    def test_a_reference_is_kept(
+        self, command: Command, config: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """References are shown, and read when the store is opened."""
+        assert command(*self.REGISTER, "--password", "env:VAULT_PASSWORD").code == 0
+        assert "env:VAULT_PASSWORD" in command("store", "show", "prod").out
+        assert "VAULT_PASSWORD" in command("run", "list", "--store", "prod").err
+        monkeypatch.setenv("VAULT_PASSWORD", CANARY)
+        assert metastore.connect("prod").backend.password == CANARY  # type: ignore[attr-defined]
+        assert CANARY not in config.read_text()
+
+    def test_typed_without_a_keyring(
+        self, command: Command, config: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It goes to a file of this user alone, which is gone when the store is removed."""
+        monkeypatch.setattr(click, "prompt", lambda *_, **how: how["hide_input"] and CANARY)
+        done = command(*self.REGISTER, "--password", "prompt")
+        path = config.parent / "secrets" / "prod.password"
+        assert f"file:{path}" in done.err
+        assert path.read_text() == CANARY
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+        assert metastore.connect("prod").backend.password == CANARY  # type: ignore[attr-defined]
+        assert "is deleted" in command("store", "remove", "prod").out
+        assert not path.exists()
+
+    def test_typed_with_a_keyring(
+        self, command: Command, keyring: FakeKeyring, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It goes to the keyring, and is gone from there when another takes its place."""
+        monkeypatch.setattr(click, "prompt", lambda *_, **__: CANARY)
+        assert (
+            "keyring:metastore/prod.password" in command(*self.REGISTER, "--password", "prompt").err
+        )
+        assert keyring.kept == {("metastore", "prod.password"): CANARY}
+        assert command("store", "update", "prod", "--password", "env:X").code == 0
+        assert keyring.kept == {}
+
+    @pytest.mark.parametrize("found", [FakeKeyring(priority=0), FakeKeyring(broken=True)])
+    def test_a_keyring_that_keeps_nothing(
+        self, keyring: FakeKeyring, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, found: Any
+    ) -> None:
+        """It is as if there was none."""
+        monkeypatch.setitem(sys.modules, "keyring", found)
+        reference = keep_secret(tmp_path, "s", "f", CANARY)
+        assert reference == f"file:{tmp_path / 'secrets' / 's.f'}"
+
+    def test_nobody_elses_secrets_are_deleted(self, tmp_path: Path, keyring: FakeKeyring) -> None:
+        """Only what was kept for a store is forgotten with it."""
+        other = tmp_path / "other"
+        other.write_text("x")
+        keyring.kept["elsewhere", "u"] = "x"
+        assert not forget_secret(tmp_path, f"file:{other}")
+        assert not forget_secret(tmp_path, "keyring:elsewhere/u")
+        assert not forget_secret(tmp_path, "env:HOME")
+        assert other.exists()
+
+    def test_a_literal_in_the_config_file(self, command: Command, config: Path) -> None:
+        """Who writes a password into the file by hand is told the right form."""
+        config.parent.mkdir()
+        config.write_text(f"[stores.p]\nflavor = 'vault'\nhost = 'h'\npassword = '{CANARY}'\n")
+        done = command("run", "list", "--store", "p")
+        assert done.code == 2
+        assert "must be a reference" in done.err
+        assert CANARY not in done.err
+
+
+def everything_of(error: BaseException) -> str:
+    """All that a report of an error may show: the variables of our frames included."""
+    found = traceback.TracebackException.from_exception(error, capture_locals=True)
+    lines: list[str] = []
+    left: list[traceback.TracebackException | None] = [found]
+    while left:
+        each = left.pop()
+        if each is None:
+            continue
+        lines += each.format_exception_only()
+        for frame in each.stack:
+            # The caller's own variables are the caller's.
+            if f"{os.sep}metastore{os.sep}" in frame.filename:
+                lines += [f"{name}={value}" for name, value in (frame.locals or {}).items()]
+        if not each.__suppress_context__:
+            left.append(each.__context__)
+        left.append(each.__cause__)
+    return "\n".join([*lines, str(error), repr(error), repr(getattr(error, "offender", None))])
+
+
+URLS = [
+    f"vault://?host=h&password={CANARY}&nope=1",
+    f"vault://?password={CANARY}",
+    f"vault://?host=h&password={CANARY}&port=x",
+    f"vault://?host=h&password={CANARY}&password={CANARY}",
+    f"vault://user:{CANARY}@h",
+    f"vault://user:{CANARY}@[h",
+    f"vault://?host=h&password={CANARY}\t",
+    f"postgres://user:{CANARY}@h/db",
+    f"vaut://?password={CANARY}",
+    f"mysql+pymysql://user:{CANARY}@h/db",
+    f"sqlit:///x?password={CANARY}",
+    f"vault://?host=h&level={CANARY}",
+    f"vault://?host=h&ssl={CANARY}",
+]
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_no_failure_shows_what_a_url_holds(
+    url: str, monkeypatch: pytest.MonkeyPatch, command: Command, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither message, cause, offender, variables of frames, logs nor the command's output."""
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises(metastore.MetastoreError) as raised:
+        metastore.connect(url)
+    assert CANARY not in everything_of(raised.value)
+    monkeypatch.setenv("METASTORE_STORE", url)
+    for arguments in (("run", "list"), ("run", "list", "--json"), ("store", "status")):
+        done = command(*arguments)
+        assert done.code != 0
+        assert CANARY not in done.out + done.err
+    assert CANARY not in caplog.text
+
+
+def test_no_form_of_a_config_shows_it(command: Command, config: Path) -> None:
+    """repr, str, dumps, copies, errors about it, and what the command says of it."""
+    secret = Secret(CANARY)
+    made = VaultConfig(host="h", password=secret)
+    parsed = StoreURL.parse(f"vault://u:{CANARY}@h/{CANARY}?password={CANARY}")
+    shown = [secret, made, parsed, made.model_dump(), made.model_dump_json(), [secret], {"a": made}]
+    for each in shown:
+        assert CANARY not in f"{each!r} {each!s}"
+    assert copy.deepcopy(made) == made
+    assert pickle.loads(pickle.dumps(secret)) == secret
+    store = metastore.connect(f"vault://?host=h&password={CANARY}")
+    assert CANARY not in f"{store!r} {store.location} {store._repr_html_()}"
+    assert store.backend.password == CANARY  # type: ignore[attr-defined]
+    Stores.of_user().register(NamedStore("x", "vault", {"host": "h"}))
+    with pytest.raises(InvalidError, match="never written") as raised:
+        Stores.of_user().update("x", {"password": secret})
+    assert CANARY not in config.read_text()
+    assert CANARY not in everything_of(raised.value)
+
+
+def test_the_list_of_processes_has_none(tmp_path: Path) -> None:
+    """What is given in the environment or typed is in no process's arguments."""
+    code = (
+        "import sys, metastore\nprint(' '.join(sys.orig_argv), open('/proc/self/cmdline').read())\n"
+    )
+    if not Path("/proc/self/cmdline").exists():
+        pytest.skip("only Linux shows arguments there")
+    shown = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "METASTORE_STORE": f"vault://u:{CANARY}@h"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert CANARY not in shown.stdout + shown.stderr
+
+
+def test_debug_shows_nothing_of_it(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --debug there may be more said of an error, and nothing more of the URL."""
+    monkeypatch.setenv("METASTORE_STORE", f"vault://?host=h&password={CANARY}&nope=1")
+    done = command("run", "list", "--debug")
+    assert CANARY not in done.out + done.err
