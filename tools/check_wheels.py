@@ -6,6 +6,8 @@ Usage: check_wheels.py FOLDER, an empty folder for what is built.
 - The wheel has the licence and the mark of a typed package, and nothing but its one package.
 - The core wheel alone, in a new virtual environment, brings a working command, nothing heavy.
 - With the flavor's wheel beside it, the flavor is found and the demo runs on it.
+- Strangers' flavors beside them, good and bad ones, are listed as what they are, and harm nobody;
+  the good one is that of docs/writing-a-flavor.md, as a wheel and as an editable install.
 
 Ends with status 0, or with 1 and a line that says what is wrong.
 """
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -60,7 +63,8 @@ def main(arguments: list[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         core, sqlite = (check_contents(which, folder / which.package) for which in (CORE, SQLITE))
-        check_install(core.wheel, sqlite.wheel, folder)
+        installed = check_install(core.wheel, sqlite.wheel, folder)
+        check_strangers(installed, folder / "strangers")
     except CheckError as error:
         print(f"wheels: {error}", file=sys.stderr)
         return 1
@@ -102,7 +106,15 @@ def check_contents(which: Distribution, folder: Path) -> Built:
     return Built(sdist, wheel)
 
 
-def check_install(core: Path, sqlite: Path, folder: Path) -> None:
+class Installed(NamedTuple):
+    """An environment with the wheels, and the home of who uses it."""
+
+    python: str
+    metastore: str
+    home: Path
+
+
+def check_install(core: Path, sqlite: Path, folder: Path) -> Installed:
     """Install the wheels in a new environment, core alone first, and use what they bring."""
     home = folder / "home"
     home.mkdir()
@@ -127,6 +139,74 @@ def check_install(core: Path, sqlite: Path, folder: Path) -> None:
     use([metastore, "demo", "--store", f"sqlite:///{store.as_posix()}"], home)
     if not store.is_file():
         raise CheckError("`metastore demo --store` left no store where it was told to")
+    return Installed(python, metastore, home)
+
+
+PROJECT = """
+[build-system]
+requires = ["setuptools>=77"]
+build-backend = "setuptools.build_meta"
+[project]
+name = "metastore-flavor-{name}"
+version = "1.0"
+[project.entry-points."metastore.flavors"]
+{flavor} = "plugin_{name}"
+[tool.setuptools]
+py-modules = ["plugin_{name}"]
+"""
+PLUGIN = """
+from metastore import Flavor, hookimpl
+@hookimpl
+def metastore_flavor():
+    return Flavor("sqlite", "Not ours", config="a:B", store="c:D")
+"""
+
+
+def check_strangers(installed: Installed, folder: Path) -> None:
+    """Install flavors of others, and see that each is what it is and ours still work."""
+    python, metastore, home = installed
+    page = (ROOT / "docs" / "writing-a-flavor.md").read_text(encoding="utf-8")
+    for name, text in re.findall(r"```\w+ file=(\S+)\n(.*?)```", page, re.DOTALL):
+        write(folder / "shared" / name, text)
+    for name, flavor, text in (("broken", "broken", "1 / 0\n"), ("takeover", "sqlite", PLUGIN)):
+        write(folder / name / "pyproject.toml", PROJECT.format(name=name, flavor=flavor))
+        write(folder / name / f"plugin_{name}.py", text)
+    for name in ("shared", "broken", "takeover"):
+        build(folder / name, folder / "dist", "--wheel")
+    wheels = [str(each) for each in (folder / "dist").glob("*.whl")]
+    run([python, "-m", "pip", "install", "-q", *wheels])
+
+    listing = use([metastore, "flavor", "list", "--json"], home)
+    expect_states(listing, memory="ok", shared="ok", broken="broken", sqlite="conflict")
+    use([metastore, "flavor", "check", "shared"], home)
+    use([metastore, "flavor", "prefer", "sqlite", "metastore-flavor-sqlite"], home)
+    store = f"sqlite:///{(home / 'demo.db').as_posix()}"
+    use([metastore, "run", "list", "--store", store], home)
+    run([python, "-m", "pip", "uninstall", "-q", "-y", "metastore-flavor-takeover"])
+    run([python, "-m", "pip", "install", "-q", "--no-deps", "-e", str(folder / "shared")])
+    listing = use([metastore, "flavor", "list", "--json"], home)
+    expect_states(listing, memory="ok", shared="ok", broken="broken", sqlite="ok")
+    if not {row["name"]: row for row in json.loads(listing)}["shared"]["editable"]:
+        raise CheckError("an editable install is not listed as one")
+    shutil.rmtree(folder / "shared")
+    listing = use([metastore, "flavor", "list", "--json"], home)
+    expect_states(listing, memory="ok", shared="broken", broken="broken", sqlite="ok")
+    use([metastore, "run", "list", "--store", store], home)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file, in a folder that may not be there yet."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def expect_states(listing: str, **states: str) -> None:
+    """Check the states that `flavor list --json` says; one state stands for all of a name."""
+    found: dict[str, set[str]] = {}
+    for row in json.loads(listing):
+        found.setdefault(row["name"], set()).add(row["state"])
+    if found != {name: {state} for name, state in states.items()}:
+        raise CheckError(f"`metastore flavor list` says {found}, not {states}")
 
 
 def expect_flavors(listing: str, names: set[str]) -> None:

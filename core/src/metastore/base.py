@@ -197,6 +197,16 @@ class BaseMetadataStore(ABC):
         raise cls._without_service()
 
     @classmethod
+    def suspend(cls, config: Any) -> None:
+        """Stop the service for a while; where a flavor has no such state, take it down."""
+        cls.deprovision(config)
+
+    @classmethod
+    def resume(cls, config: Any) -> None:
+        """Let a suspended service go on; where a flavor has no such state, bring it up."""
+        cls.provision(config)
+
+    @classmethod
     def is_provisioned(cls, config: Any) -> bool:  # noqa: ARG003
         """Whether the service is there; True where there is none to make."""
         return True
