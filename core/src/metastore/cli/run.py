@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from metastore.cli._output import Row
     from metastore.listing import Listing
     from metastore.store import Store
-    from metastore.views import Ports, Run, Step
+    from metastore.views import Run, Step
 
 __all__ = ["run", "show_runs"]
 
@@ -319,8 +319,8 @@ def _step_rows(step: Step, depth: int) -> Iterator[Row]:
         "  " * depth + step.short_name,
         step.state.name,
         duration(step.record.started_ms, step.record.finished_ms),
-        _ports(step.inputs),
-        _ports(step.outputs),
+        step.inputs.texts(),
+        step.outputs.texts(),
     ]
     stored = step.record.execution.state
     # Where the execution says nothing, nothing is contradicted.
@@ -329,13 +329,3 @@ def _step_rows(step: Step, depth: int) -> Iterator[Row]:
         yield f"{'  ' * depth}{other}{step.reason}"
     if step.error:
         yield f"{'  ' * depth}error: {brief(step.error)}"
-
-
-def _ports(ports: Ports) -> list[str]:
-    return [
-        f"{key}: {each.type or 'artifact'} #{each.id}"
-        if key
-        else f"{each.type} #{each.id} {each.name or each.uri}".rstrip()
-        for key in ports
-        for each in ports.all(key)
-    ]

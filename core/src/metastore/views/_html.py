@@ -255,8 +255,8 @@ def _step_row(depth: int, step: Step) -> dict[str, Cell]:
         "step": Word(step.short_name, f"nowrap in{min(depth, 8)}"),
         "state": _state(step.state),
         "duration": Word(duration(record.started_ms, record.finished_ms), "nowrap"),
-        "inputs": _port_texts(step.inputs),
-        "outputs": _port_texts(step.outputs),
+        "inputs": step.inputs.texts(),
+        "outputs": step.outputs.texts(),
         "parameters": pairs(step.parameters),
         "metrics": pairs(step.metrics),
         "": [each for each in (step.reason, brief(step.error) if step.error else None) if each],
@@ -302,13 +302,3 @@ def _ports(ports: Ports, title: str) -> Html:
         ),
         title=title,
     )
-
-
-def _port_texts(ports: Ports) -> list[str]:
-    return [
-        f"{key}: {each.type or 'artifact'} #{each.id}"
-        if key
-        else f"{each.type} #{each.id} {each.name or each.uri}".rstrip()
-        for key in ports
-        for each in ports.all(key)
-    ]

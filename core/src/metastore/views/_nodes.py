@@ -275,6 +275,16 @@ class Ports(Mapping[str, ArtifactView]):
         self[key]
         return self._ports[key]
 
+    def texts(self) -> list[str]:
+        """For people: ``key: Type #id``, one for each artifact."""
+        return [
+            f"{key}: {each.type or 'artifact'} #{each.id}"
+            if key
+            else f"{each.type} #{each.id} {each.name or each.uri}".rstrip()
+            for key in self
+            for each in self.all(key)
+        ]
+
     def __repr__(self) -> str:
         return f"{{{', '.join(f'{key!r}: {list(found)}' for key, found in self._ports.items())}}}"
 
