@@ -16,6 +16,7 @@ import metastore
 from metastore import InvalidError, NotFoundError, StorageError
 from metastore.cli import cli
 from metastore.config._file import ConfigFile
+from metastore.config._flavors import registry_of
 from metastore.config._stores import NamedStore, Stores
 from metastore.plugins import _sources
 
@@ -109,16 +110,20 @@ class TestNamedStores:
     @pytest.mark.parametrize(
         ("arguments", "code", "why"),
         [
-            (("a b", "--flavor", "vault", "--host", "h"), 1, "is no name of a store"),
-            (("x", "--flavor", "vault"), 1, "host: Field required"),
-            (("x", "--flavor", "vault", "--host", "h", "--port", "y"), 1, "port: Input should be"),
-            (("x", "--flavor", "vault", "--host", "h", "--level", "no"), 1, "'low' or 'high'"),
+            (("a b", "--flavor", "vault", "--host", "h"), 2, "is no name of a store"),
+            (("x", "--flavor", "vault"), 2, "host: Field required"),
+            (("x", "--flavor", "vault", "--host", "h", "--port", "y"), 2, "port: Input should be"),
+            (("x", "--flavor", "vault", "--host", "h", "--level", "no"), 2, "'low' or 'high'"),
             (("x", "--flavor", "vault", "--hosst", "h"), 2, "--host"),
             (("x", "--flavor", "vaut"), 1, "did you mean vault"),
+            (("x", "--flavor", "vaut", "--host", "h"), 1, "did you mean vault"),
+            (("x", "--flavor", "vault", "--host", ""), 2, "'host' is empty"),
+            (("x", "--flavor", "vault", "--host", "\udcff"), 2, "is no text"),
+            (("vault://u:p4ss@h", "--flavor", "vault", "--host", "h"), 2, "vault:... is no name"),
             (("x",), 2, "Give --flavor and its settings, or --url."),
             (("x", "--flavor", "vault", "--url", "vault://?host=h"), 2, "or --url"),
             (("x", "--url", "vault://?host=h", "--port", "3"), 2, "not both"),
-            (("x", "--url", "vault://?nope=h"), 1, "nope"),
+            (("x", "--url", "vault://?nope=h"), 2, "nope"),
         ],
     )
     def test_what_cannot_be_registered(
@@ -168,6 +173,8 @@ class TestNamedStores:
             assert "no service" in done.err
         done = command("store", "status", "nothing://")
         assert (done.code, "is not installed" in done.err) == (1, True)
+        done = command("store", "update", "gone", "--port", "3")
+        assert (done.code, "no store is called 'gone'" in done.err) == (1, True)
 
 
 class TestWhichIsMeant:
@@ -225,6 +232,7 @@ class TestWhichIsMeant:
             ("store = 3", "names no store"),
             ("store = 3 4", "line 1, column 11"),
             ('store = "gone"', "no store is called 'gone'"),
+            ('store = "vault:/a?password=c4n4ry"', r"vault:\.\.\. is a path"),
         ],
     )
     def test_a_projects_file_that_is_none(self, config: Path, text: str, why: str) -> None:
@@ -232,6 +240,34 @@ class TestWhichIsMeant:
         Path("metastore.toml").write_text(text)
         with pytest.raises(metastore.MetastoreError, match=why):
             metastore.connect()
+
+    @pytest.mark.parametrize("kind", ["folder", "dangling link"])
+    def test_a_projects_file_that_is_no_file(
+        self, command: Command, tmp_path: Path, kind: str
+    ) -> None:
+        """It is not passed over: another store would be used than is meant."""
+        path = Path("metastore.toml")
+        path.mkdir() if kind == "folder" else path.symlink_to("nowhere")
+        with pytest.raises(InvalidError, match="is no file, and would name the store"):
+            metastore.connect()
+
+    def test_who_named_a_store_that_is_not_there(self, command: Command) -> None:
+        """Where a file names a store that is not there, the hint names the file."""
+        Path("metastore.toml").write_text('store = "gone"\n')
+        assert "metastore.toml names this store" in command("run", "list").err
+        Path("metastore.toml").unlink()
+        command("store", "register", "a", "--flavor", "vault", "--host", "h", "--use")
+        Stores.of_user().file.path.write_text("active = 'gone'\n")
+        assert "'metastore store use' names this store" in command("run", "list").err
+
+    def test_lists_and_homes(
+        self, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A list is JSON in a URL; a tilde in a path is the user's home."""
+        assert opened('vault://?host=h&tags=["a","b"]').config.tags == ("a", "b")
+        monkeypatch.setenv("HOME", str(tmp_path / "me"))
+        command("store", "register", "p", "--flavor", "vault", "--host", "h", "--ca", "~/ca.pem")
+        assert opened("p").config.ca == tmp_path / "me" / "ca.pem"
 
     def test_never_a_file_by_accident(self, config: Path, tmp_path: Path) -> None:
         """A name that is none, a scheme that is none: an error, and no file anywhere."""
@@ -273,6 +309,66 @@ class TestFile:
         assert stat.S_IMODE(config.stat().st_mode) == 0o600
         assert stat.S_IMODE(config.parent.stat().st_mode) == 0o700
 
+    @pytest.mark.parametrize(
+        ("text", "why"),
+        [
+            ("[flavors.registered]\nmine = 4\n", "what .* says of the flavor 'mine' is no text"),
+            ("active = 3\n", "'active' in .* is no name of a store"),
+            ("stores = { a = { flavor = 'vault' } }\n", "stands on one line"),
+        ],
+    )
+    def test_what_it_says_wrong(self, command: Command, config: Path, text: str, why: str) -> None:
+        """What the file says and cannot be meant is one line, not a bug."""
+        config.parent.mkdir()
+        config.write_text(text)
+        for arguments in (
+            ("store", "register", "b", "--flavor", "vault", "--host", "h"),
+            ("flavor", "list"),
+            ("store", "list"),
+            ("run", "list"),
+        ):
+            done = command(*arguments)
+            assert done.code in (0, 1, 2)
+            assert "nobody foresaw" not in done.err
+        with pytest.raises(InvalidError, match=why):
+            registry_of(ConfigFile.of_user())
+            assert Stores.of_user().active is None
+            Stores.of_user().register(NamedStore("c", "memory", {}))
+        assert config.read_text().startswith(text)
+
+    def test_a_byte_order_mark_and_other_line_ends(self, command: Command, config: Path) -> None:
+        """Files as other editors write them are read, and their line ends stay."""
+        config.parent.mkdir()
+        config.write_bytes(b"\xef\xbb\xbf# mine\r\nactive = 'a'\r\n")
+        assert Stores.of_user().active == "a"
+        command("store", "register", "a", "--flavor", "vault", "--host", "h")
+        assert b"# mine\r\nactive = 'a'\r\n" in config.read_bytes()
+
+    def test_what_a_killed_process_left_is_cleared(self, command: Command, config: Path) -> None:
+        """A new file that was never put in its place is gone with the next change."""
+        command("store", "register", "a", "--flavor", "vault", "--host", "h")
+        left = config.parent / ".config.toml.abc.new"
+        left.write_text("")
+        command("store", "use", "a")
+        assert not left.exists()
+
+    def test_relative_paths_written_by_hand(self, command: Command, config: Path) -> None:
+        """They are relative to the file's folder, wherever a command is run."""
+        config.parent.mkdir()
+        config.write_text("[stores.a]\nflavor = 'vault'\nhost = 'h'\nca = 'ca.pem'\n")
+        assert opened("a").config.ca == config.parent / "ca.pem"
+
+    def test_a_link_and_its_target_share_a_lock(self, config: Path, tmp_path: Path) -> None:
+        """Whoever comes by the link and whoever comes by the file wait for one another."""
+        config.parent.mkdir()
+        target = tmp_path / "dotfiles.toml"
+        target.write_text("")
+        config.symlink_to(target)
+        with ConfigFile(config).changed() as document:
+            document["a"] = 1
+            assert (tmp_path / "dotfiles.toml.lock").exists()
+        assert not (config.parent / "config.toml.lock").exists()
+
     def test_a_link_stays_a_link(self, command: Command, config: Path, tmp_path: Path) -> None:
         """A config that is kept elsewhere is written there."""
         config.parent.mkdir()
@@ -290,6 +386,7 @@ class TestFile:
             (b"stores = 3\n", "'stores' in .* is no table"),
             (b"[stores]\na = 3\n", "store 'a' in .* has no flavor"),
             (b"\xff\xfe", "no text in UTF-8"),
+            (b"[flavors.registered]\nmine = 4\n[stores.a]\n", "store 'a' in .* has no flavor"),
         ],
     )
     def test_a_damaged_file_is_never_written(
@@ -299,7 +396,7 @@ class TestFile:
         config.parent.mkdir()
         config.write_bytes(text)
         done = command("store", "register", "b", "--flavor", "vault", "--host", "h")
-        assert done.code == 1
+        assert done.code == 2
         assert config.read_bytes() == text
         with pytest.raises(InvalidError, match=why):
             Stores.of_user().all()

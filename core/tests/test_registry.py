@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -121,6 +123,27 @@ def test_a_store_class_that_is_none(
     checked = command("flavor", "check", "demo")
     assert (checked.code, checked.out.count("wrong ")) == (1, 1)
     assert why in checked.out
+
+
+def test_ctrl_c_of_a_plugin_is_its_own(install: Install, command: Command) -> None:
+    """A plugin that raises KeyboardInterrupt is broken, and does not end the list."""
+    install("rude", "raise KeyboardInterrupt")
+    found = {each["name"]: each for each in command("flavor", "list", "--json").data}
+    assert (found["memory"]["state"], found["rude"]["state"]) == ("ok", "broken")
+
+
+def test_what_a_plugin_writes_past_python_is_no_output(install: Install, tmp_path: Path) -> None:
+    """A plugin that writes to the file descriptor does not break the JSON."""
+    site = install("raw", f"import os\nos.write(1, b'raw')\n{good('raw')}".replace("\n    ", "\n"))
+    done = subprocess.run(
+        [sys.executable, "-m", "metastore", "flavor", "list", "--json"],
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "raw" in done.stderr
+    assert {each["name"] for each in json.loads(done.stdout)} >= {"memory", "raw"}
 
 
 def test_a_flavor_that_never_comes(install: Install, command: Command) -> None:
@@ -255,7 +278,7 @@ class TestSources:
         (tmp_path / "mine.py").write_text(self.SOURCE)
         monkeypatch.chdir(tmp_path)
         code, _, err = command("flavor", "register", source)
-        assert code == 1
+        assert code in (1, 2)
         assert why in err
         assert not (tmp_path / "config" / "config.toml").exists()
 
@@ -377,8 +400,8 @@ class TestHooks:
         ("gives", "why"),
         [
             ("3", "TypeError in metastore_commands()"),
-            ("['serve']", "gives str: no Command"),
-            ("[Command('Bad Name', 'a:b', 'c')]", "no Command"),
+            ("['serve']", "gives 'serve', which is no command"),
+            ("[Command('Bad Name', 'a:b', 'c')]", "'Bad Name'"),
             ("1 / 0", "ZeroDivisionError in metastore_commands()"),
         ],
     )
@@ -395,6 +418,30 @@ class TestHooks:
         assert shown.code == 0
         assert why in shown.err
         assert command("flavor", "list").err == ""
+
+    @pytest.mark.parametrize(
+        ("where", "why"),
+        [
+            ("no_such_module:main", "raises ModuleNotFoundError"),
+            (f"{PLUGIN}:missing", "raises AttributeError"),
+            (f"{PLUGIN}:PLAIN", "is no click.Command"),
+            (f"{PLUGIN}:fails", "which is a bug in plugin_metastore_flavor_demo"),
+        ],
+    )
+    def test_a_command_that_does_not_work(
+        self, install: Install, command: Command, where: str, why: str
+    ) -> None:
+        """What is wrong with a plugin's command is said of the plugin, not of metastore."""
+        source = good("demo") + (
+            "\n    from metastore import Command\n    import click\n    PLAIN = 3\n"
+            "    @hookimpl\n    def metastore_commands():\n"
+            f"        return [Command('greet', '{where}', 'Says hello.')]\n"
+            "    @click.command()\n    def fails():\n        1 / 0\n"
+        )
+        install("demo", source)
+        done = command("greet")
+        assert done.code == 1
+        assert why in done.err
 
     def test_two_plugins_with_one_command(self, install: Install, command: Command) -> None:
         """Neither is taken, both are named; a command of core's stays core's."""

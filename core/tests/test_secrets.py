@@ -124,7 +124,9 @@ class TestReferences:
             ("file:/", "Is a directory"),
             ("keyring:service", "lacks a service or a user"),
             ("keyring:a/b", r"pip install 'metastore-core\[keyring\]'"),
-            ("k8s:namespace/name/key", "no installed flavor knows secrets k8s:"),
+            ("k8s:namespace/name/key", "is given as a reference"),
+            ("admin:hunter2", "is given as a reference"),
+            ("https://u:p@h", "is given as a reference"),
         ],
     )
     def test_what_cannot_be_read(self, reference: str, why: str) -> None:
@@ -142,21 +144,31 @@ class TestReferences:
         with pytest.raises(CapabilityError, match="cannot be read"):
             Secret.of_reference("keyring:s/u").reveal()
 
-    def test_a_plugin(self, install: Install) -> None:
-        """The first plugin that knows the scheme answers; one that fails shows nothing of it."""
-        hook = "\n    @hookimpl\n    def metastore_resolve_secret(scheme, reference):\n        {}\n"
-        install("ant", good("ant") + hook.format("return None"))
-        fails = f"raise ValueError('{CANARY}')"
-        install("bee", good("bee") + hook.format(fails))
-        install(
-            "cow",
-            good("cow") + hook.format("return reference[::-1] if scheme == 'vaulted' else None"),
-        )
+    def test_a_plugin(self, install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The plugin that declares the scheme is asked; one that fails shows nothing of it."""
+
+        def source(name: str, body: str) -> str:
+            declared = good(name).replace("summary=", f"secret_schemes=('{name}',), summary=")
+            return (
+                f"{declared}\n    @hookimpl\n"
+                f"    def metastore_resolve_secret(scheme, reference):\n        {body}\n"
+            )
+
+        install("ant", source("ant", "return 3"))
+        install("bee", source("bee", f"raise ValueError('{CANARY}')"))
+        install("cow", source("cow", "return reference[::-1]"))
         install("dog", "import no_such_module")
-        assert Secret.of_reference("vaulted:abc").reveal() == "cba"
-        with pytest.raises(CapabilityError, match="ValueError in metastore-flavor-bee") as raised:
-            Secret.of_reference("other:abc").reveal()
+        assert Secret.of_reference("cow:abc").reveal() == "cba"
+        opened = metastore.connect("vault://?host=h&password=cow:abc").backend
+        assert opened.password == "cba"  # type: ignore[attr-defined]
+        with pytest.raises(CapabilityError, match="metastore-flavor-ant gives no text"):
+            Secret.of_reference("ant:abc").reveal()
+        with pytest.raises(CapabilityError, match="bee raises ValueError") as raised:
+            Secret.of_reference("bee:abc").reveal()
         assert CANARY not in everything_of(raised.value)
+        monkeypatch.setenv("METASTORE_FLAVORS", "memory")
+        with pytest.raises(InvalidError):
+            Secret.of_reference("cow:abc")
 
     @pytest.mark.parametrize("text", ["hunter2", "", ":x", "Env:X", "a b:c", "http//"])
     def test_what_is_no_reference(self, text: str) -> None:
@@ -190,8 +202,12 @@ class TestCommand:
             (*self.REGISTER, "--password", CANARY),
             ("store", "register", "prod", "--url", f"vault://u:{CANARY}@h"),
             ("store", "register", "prod", "--url", f"vault://?host=h&password={CANARY}"),
+            (*self.REGISTER, "--password", f"admin:{CANARY}"),
+            (*self.REGISTER, "--password", f"https://u:{CANARY}@h"),
             ("run", "list", "--store", f"vault://u:{CANARY}@h"),
+            ("run", "list", "--store", f"vault://?host=h&password={CANARY}"),
             ("store", "status", f"vault://u:{CANARY}@h"),
+            ("store", "status", f"vault://?host=h&password={CANARY}"),
         ):
             done = command(*arguments)
             assert done.code == 2, arguments
@@ -216,7 +232,7 @@ class TestCommand:
         """It goes to a file of this user alone, which is gone when the store is removed."""
         monkeypatch.setattr(click, "prompt", lambda *_, **how: how["hide_input"] and CANARY)
         done = command(*self.REGISTER, "--password", "prompt")
-        path = config.parent / "secrets" / "prod.password"
+        (path,) = (config.parent / "secrets").iterdir()
         assert f"file:{path}" in done.err
         assert path.read_text() == CANARY
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -230,21 +246,55 @@ class TestCommand:
     ) -> None:
         """It goes to the keyring, and is gone from there when another takes its place."""
         monkeypatch.setattr(click, "prompt", lambda *_, **__: CANARY)
-        assert (
-            "keyring:metastore/prod.password" in command(*self.REGISTER, "--password", "prompt").err
-        )
-        assert keyring.kept == {("metastore", "prod.password"): CANARY}
+        done = command(*self.REGISTER, "--password", "prompt")
+        assert "keyring:metastore/prod.password." in done.err
+        assert [*keyring.kept.values()] == [CANARY]
+        before = [*keyring.kept]
+        assert command("store", "update", "prod", "--password", "prompt").code == 0
+        assert len(keyring.kept) == 1
+        assert before != [*keyring.kept]
+        assert metastore.connect("prod").backend.password == CANARY  # type: ignore[attr-defined]
         assert command("store", "update", "prod", "--password", "env:X").code == 0
         assert keyring.kept == {}
 
-    @pytest.mark.parametrize("found", [FakeKeyring(priority=0), FakeKeyring(broken=True)])
+    def test_typed_secrets_of_two_stores_are_two(
+        self, command: Command, keyring: FakeKeyring, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A name that is given again does not share a secret with the store that was renamed."""
+        for text in ("one", "two"):
+            monkeypatch.setattr(click, "prompt", lambda *_, text=text, **__: text)
+            command(*self.REGISTER, "--password", "prompt")
+            command("store", "rename", "prod", text)
+        for text in ("one", "two"):
+            assert metastore.connect(text).backend.password == text  # type: ignore[attr-defined]
+        reference = command("store", "show", "one", "--json").data["settings"]["password"]
+        command(*self.REGISTER, "--password", reference)
+        command("store", "remove", "one")
+        assert metastore.connect("prod").backend.password == "one"  # type: ignore[attr-defined]
+        command("store", "remove", "prod")
+        assert [*keyring.kept.values()] == ["two"]
+
+    def test_what_was_typed_in_vain_is_deleted(
+        self, command: Command, keyring: FakeKeyring, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where the store cannot be registered, its secret does not stay behind."""
+        monkeypatch.setattr(click, "prompt", lambda *_, **__: CANARY)
+
+        def fail(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("metastore.config._file.os.replace", fail)
+        assert command(*self.REGISTER, "--password", "prompt").code == 1
+        assert keyring.kept == {}
+
+    @pytest.mark.parametrize("found", [FakeKeyring(priority=0), FakeKeyring(broken=True), 3])
     def test_a_keyring_that_keeps_nothing(
         self, keyring: FakeKeyring, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, found: Any
     ) -> None:
         """It is as if there was none."""
         monkeypatch.setitem(sys.modules, "keyring", found)
         reference = keep_secret(tmp_path, "s", "f", CANARY)
-        assert reference == f"file:{tmp_path / 'secrets' / 's.f'}"
+        assert reference.startswith(f"file:{tmp_path / 'secrets' / 's.f.'}")
 
     def test_nobody_elses_secrets_are_deleted(self, tmp_path: Path, keyring: FakeKeyring) -> None:
         """Only what was kept for a store is forgotten with it."""
@@ -263,7 +313,20 @@ class TestCommand:
         done = command("run", "list", "--store", "p")
         assert done.code == 2
         assert "must be a reference" in done.err
-        assert CANARY not in done.err
+        for arguments in (("store", "list"), ("store", "list", "--json"), ("store", "show", "p")):
+            shown = command(*arguments)
+            assert "(not shown)" in shown.out
+            assert CANARY not in done.err + shown.out + shown.err
+
+    def test_a_url_where_a_name_belongs(self, command: Command) -> None:
+        """It may hold a password, and is not repeated."""
+        url = f"vault://a?password={CANARY}"
+        for noun in ("show", "use", "remove"):
+            done = command("store", noun, url)
+            assert done.code == 1
+            assert CANARY not in done.out + done.err
+        for arguments in (("flavor", "show", url), ("flavor", "check", url)):
+            assert CANARY not in "".join(map(str, command(*arguments)))
 
 
 def everything_of(error: BaseException) -> str:
@@ -298,6 +361,8 @@ URLS = [
     f"vaut://?password={CANARY}",
     f"mysql+pymysql://user:{CANARY}@h/db",
     f"sqlit:///x?password={CANARY}",
+    f"vault:/a?password={CANARY}",
+    f"vault:user:{CANARY}@h",
     f"vault://?host=h&level={CANARY}",
     f"vault://?host=h&ssl={CANARY}",
 ]
@@ -357,8 +422,9 @@ def test_the_list_of_processes_has_none(tmp_path: Path) -> None:
     assert CANARY not in shown.stdout + shown.stderr
 
 
-def test_debug_shows_nothing_of_it(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_debug_shows_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """With --debug there may be more said of an error, and nothing more of the URL."""
     monkeypatch.setenv("METASTORE_STORE", f"vault://?host=h&password={CANARY}&nope=1")
-    done = command("run", "list", "--debug")
-    assert CANARY not in done.out + done.err
+    with pytest.raises(InvalidError) as raised:
+        cli.main(["run", "list", "--debug"], prog_name="metastore")
+    assert CANARY not in "".join(traceback.format_exception(raised.value))

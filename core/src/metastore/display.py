@@ -7,7 +7,17 @@ from collections.abc import Mapping
 
 from metastore.model import Proto, Value, time_of
 
-__all__ = ["brief", "duration", "is_cut", "iso", "minute", "pairs", "second", "value_text"]
+__all__ = [
+    "brief",
+    "duration",
+    "harmless",
+    "is_cut",
+    "iso",
+    "minute",
+    "pairs",
+    "second",
+    "value_text",
+]
 
 LONG = 300
 
@@ -76,3 +86,10 @@ def brief(text: str) -> str:
 def is_cut(text: str) -> bool:
     """Whether a text has lost its middle in `brief`."""
     return len(text) > LONG and text.endswith(" characters)")
+
+
+def harmless(text: str) -> str:
+    """A text as it may be shown: quoted, or without what may be a secret in a URL."""
+    if any(each in text for each in ("://", ":/", "@", "=")):
+        return f"{text.partition(':')[0]}:..." if ":" in text else "..."
+    return repr(str(text))

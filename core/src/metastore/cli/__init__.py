@@ -6,6 +6,8 @@ remarks and errors go to stderr.
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from metastore.cli._errors import ReportingGroup
@@ -67,4 +69,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command that the process was started with, and exit."""
+    # Pydantic would look for plugins of its own in all that is installed, whatever state that is
+    # in, and we have none.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     cli()

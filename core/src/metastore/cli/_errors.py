@@ -13,9 +13,9 @@ import click
 
 from metastore.cli._escape import escape
 from metastore.cli._lazy import LazyGroup
-from metastore.errors import FilterError, MetastoreError, NotFoundError
+from metastore.errors import FilterError, InvalidError, MetastoreError, NotFoundError
 
-__all__ = ["ReportingGroup", "Settings", "WrongUse", "hinted"]
+__all__ = ["Refused", "ReportingGroup", "Settings", "WrongUse", "hinted"]
 
 FAILED = 1
 INTERRUPTED = 130
@@ -29,14 +29,20 @@ class Settings:
         """Whether an error is shown with its traceback."""
 
 
-class WrongUse(click.ClickException):
+class Refused(click.ClickException):
+    """What was asked for is not done, and why; one line, as of any other error."""
+
+    exit_code = FAILED
+
+    def show(self, file: Any = None) -> None:
+        """The line."""
+        click.echo(f"error: {self.message}", file=file, err=True)
+
+
+class WrongUse(Refused):
     """The input cannot be meant like this; as an error of ours, but with exit code 2."""
 
     exit_code = 2
-
-    def show(self, file: Any = None) -> None:
-        """One line, as of any other error."""
-        click.echo(f"error: {self.message}", file=file, err=True)
 
 
 @contextmanager
@@ -81,6 +87,12 @@ class ReportingGroup(LazyGroup):
             for line in error.marked or ():
                 click.echo(f"  {escape(line)}", err=True)
             sys.exit(WrongUse.exit_code)
+        except InvalidError as error:
+            if settings.debug:
+                raise
+            _say(str(error))
+            _forget_output()
+            sys.exit(WrongUse.exit_code)
         except Exception as error:
             if settings.debug:
                 raise
@@ -118,9 +130,21 @@ def _line(error: Exception) -> str:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     # Without its text, which may hold values.
     return (
-        f"a {type(error).__name__} that nobody foresaw, which is a bug in metastore; "
+        f"a {type(error).__name__} that nobody foresaw, which is a bug in {_whose(error)}; "
         "run the command again with --debug, and report what it says"
     )
+
+
+def _whose(error: Exception) -> str:
+    """The package in which it happened: a plugin's, where one was at work."""
+    ours = {"metastore", "click", "__main__"}
+    frame = error.__traceback__
+    while frame is not None:
+        package = str(frame.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+        if package and package not in ours and package not in sys.stdlib_module_names:
+            return package
+        frame = frame.tb_next
+    return "metastore"
 
 
 def _say(text: str) -> None:

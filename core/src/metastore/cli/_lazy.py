@@ -85,14 +85,23 @@ class LazyGroup(SuggestingGroup):
         if noun is None:
             return None
         module, _, name = noun.where.partition(":")
+        if cmd_name in self._nouns:
+            own: click.Command = getattr(importlib.import_module(module), name)
+            return own
         try:
-            command: click.Command = getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError) as error:
-            if cmd_name in self._nouns:
-                raise
+            command = getattr(importlib.import_module(module), name)
+        # A stranger's module may raise anything at all, SystemExit included.
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise click.ClickException(
-                f"the command {cmd_name!r} of a plugin cannot be imported ({error})"
+                f"the command {cmd_name!r} of a plugin cannot be imported: {noun.where} raises "
+                f"{type(error).__name__}"
             ) from error
+        if not isinstance(command, click.Command):
+            raise click.ClickException(
+                f"the command {cmd_name!r} of a plugin is none: {noun.where} is no click.Command"
+            )
         return command
 
     def format_commands(

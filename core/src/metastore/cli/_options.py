@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import click
 from click.core import ParameterSource
 
-from metastore.cli._errors import Settings, WrongUse
-from metastore.errors import InvalidError, NotFoundError
+from metastore.cli._errors import Settings
+from metastore.errors import MetastoreError, NotFoundError
 
 if TYPE_CHECKING:
     from metastore.base import OpenMode
@@ -67,9 +67,10 @@ def store_option(*, envvar: str | None = "METASTORE_STORE", help: str) -> Callab
 def without_password(
     ctx: click.Context, parameter: click.Parameter, value: str | None
 ) -> str | None:
+    """The value of an option or argument that may be a URL, unless a secret was typed in it."""
     # An environment variable is not in everybody's list of processes.
     given = ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
-    if value is not None and given and _has_password(value):
+    if value is not None and given and (_has_password(value) or _has_secret_option(value)):
         raise click.UsageError(
             "The URL holds a password, and everybody on this machine can read a command line. "
             "Change the password if it is a real one, and give a reference, such as "
@@ -77,6 +78,29 @@ def without_password(
             ctx,
         )
     return value
+
+
+def _has_secret_option(url: str) -> bool:
+    """Whether an option of the URL is a secret of its flavor, and no reference."""
+    if "?" not in url:
+        return False
+    from metastore.config._file import ConfigFile
+    from metastore.config._flavors import registry_of
+    from metastore.plugins._classes import config_class
+    from metastore.plugins._config import StoreURL
+    from metastore.plugins._secret import Secret
+
+    try:
+        parsed = StoreURL.parse(url)
+        flavor = registry_of(ConfigFile.of_user()).get(parsed.scheme)
+        secret = {
+            each.name for each in config_class(flavor).settings(parsed.scheme) if each.is_secret
+        }
+        given = [value for name, value in parsed.options.items() if name in secret]
+        return any(Secret.parse(each).reference is None for each in given)
+    except MetastoreError:
+        # What is wrong with it is said where it is used.
+        return False
 
 
 def _has_password(url: str) -> bool:
@@ -123,17 +147,25 @@ def opened(url: str | None, *, mode: OpenMode = "r", create: bool | None = None)
 
     try:
         store = connect(url, mode=mode, create=create)
-    except InvalidError as error:
-        raise WrongUse(str(error)) from error
     except NotFoundError as error:
         if url is None and not isinstance(error, ImportError):
-            error.hint = (
-                "nothing has been recorded in your own store yet; name another one with --store, "
-                "or try 'metastore demo'"
-            )
+            error.hint = _why_this_one()
         raise
     with store:
         yield store
+
+
+def _why_this_one() -> str:
+    """What to do where the store that nobody named on the command line is not there."""
+    from metastore.config._target import said_by
+
+    named = said_by()
+    if named is not None:
+        return f"{named} names this store; correct it there, or name another with --store"
+    return (
+        "nothing has been recorded in your own store yet; name another one with --store, or try "
+        "'metastore demo'"
+    )
 
 
 class Page(Generic[T]):

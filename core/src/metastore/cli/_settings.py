@@ -31,12 +31,15 @@ class CommandWithSettings(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Add the options of the flavor, then parse as always."""
         known = {option for each in self.params for option in each.opts}
+        settings: list[Setting] = []
         try:
             found = self.flavor_of(list(args))
             settings = [] if found is None else _settings(found)
         except MetastoreError:
-            # The command itself says it, when its arguments are known to be in order.
-            settings = []
+            # Where an option is none of the command's own, this is why.
+            others = {each.partition("=")[0] for each in args if each.startswith("--")}
+            if "--help" not in others and others - known - {"--debug"}:
+                raise
         self.params += [
             option for each in settings if not known & set((option := _option(each)).opts)
         ]
@@ -99,9 +102,32 @@ def checked_settings(
     for name in secrets & wanted.keys():
         if not isinstance(wanted[name], Secret):
             wanted[name] = _reference(name, wanted[name])
-    config = config_class.checked(flavor, wanted).relative_to(Path.cwd())
+    empty = next((name for name, value in wanted.items() if value == ""), None)
+    if empty is not None:
+        raise InvalidError(
+            f"the setting {empty!r} is empty", hint="leave it out; update has --unset for that"
+        )
+    config = _with_whole_paths(config_class.checked(flavor, wanted))
     dumped = config.model_dump(mode="json")
     return {name: wanted[name] if name in secrets else dumped[name] for name in wanted}
+
+
+def _with_whole_paths(config: FlavorConfig) -> FlavorConfig:
+    """The config with paths that mean the same wherever it is used."""
+    paths = {
+        name: value.expanduser()
+        for name in type(config).model_fields
+        if isinstance(value := getattr(config, name), Path)
+    }
+    if not paths:
+        return config
+    try:
+        return config.model_copy(update=paths).relative_to(Path.cwd())
+    except OSError as error:
+        raise InvalidError(
+            "the current folder is gone, from which a relative path would be",
+            hint="give the whole path",
+        ) from error
 
 
 def _reference(name: str, text: Any) -> Any:

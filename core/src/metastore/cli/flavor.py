@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -44,7 +47,8 @@ def list_(as_json: bool) -> None:
     from metastore.cli import _json
     from metastore.cli._output import Column, remark, state_style, table
 
-    statuses = _registry().statuses()
+    with _nothing_on_stdout():
+        statuses = _registry().statuses()
     if as_json:
         _json.write_list(map(_fields, statuses))
         return
@@ -208,7 +212,11 @@ def prefer(name: str, distribution: str | None) -> None:
             offender=Offender("flavor", name=name),
         )
     FlavorSettings(ConfigFile.of_user()).prefer(name, distribution)
-    line(f"the flavor {name} is {f'that of {distribution}' if distribution else 'nobody`s more'}")
+    line(
+        f"the flavor {name} is that of {distribution}"
+        if distribution
+        else f"nothing is preferred for the flavor {name} any more"
+    )
 
 
 @flavor.command("check")
@@ -237,8 +245,10 @@ def check(name: str) -> None:
 
 def _checks(name: str) -> Iterator[tuple[str, Callable[[], str | None]]]:
     """What is asked of a flavor, one after the other; each builds on those before."""
+    from metastore.display import harmless
     from metastore.plugins._classes import config_class, store_class
     from metastore.plugins._loader import load_module
+    from metastore.plugins._registry import FlavorRegistry
     from metastore.plugins._sources import FLAVOR_NAME
 
     found: list[Flavor] = []
@@ -247,7 +257,7 @@ def _checks(name: str) -> Iterator[tuple[str, Callable[[], str | None]]]:
     def named() -> None:
         if not FLAVOR_NAME.fullmatch(name):
             raise FlavorError(
-                f"{name!r} is no name of a flavor",
+                f"{harmless(name)} is no name of a flavor",
                 hint="it is made of lower-case letters and digits, single hyphens between them",
             )
 
@@ -279,8 +289,41 @@ def _checks(name: str) -> Iterator[tuple[str, Callable[[], str | None]]]:
     yield "its plugin module loads and describes it", loads
     if any(each.name == name for each in registry.plugins()):
         yield "its hooks are known ones, with the right arguments", hooks
+
+    def commands() -> str | None:
+        from metastore.plugins._commands import commands_of
+
+        alone = FlavorRegistry([each for each in registry.found if each.name == name])
+        given, problems = commands_of(alone)
+        if problems:
+            raise FlavorError(problems[0])
+        return ", ".join(each.name for each in given) or "none"
+
+    if any(each.name == name for each in registry.plugins()):
+        yield "its commands", commands
     yield "its settings", settings
     yield "its store class loads and agrees with the descriptor", store
+
+
+@contextmanager
+def _nothing_on_stdout() -> Iterator[None]:
+    """What plugins write past Python, to the file descriptor itself, goes to stderr."""
+    try:
+        out, err = sys.__stdout__, sys.__stderr__
+        if out is None or err is None or sys.stdout is not out:
+            raise OSError
+        number, other = out.fileno(), err.fileno()
+        kept = os.dup(number)
+    except (OSError, ValueError):
+        yield
+        return
+    sys.stdout.flush()
+    try:
+        os.dup2(other, number)
+        yield
+    finally:
+        os.dup2(kept, number)
+        os.close(kept)
 
 
 def _different(flavor: Flavor, others: Any) -> list[str]:

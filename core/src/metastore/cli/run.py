@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from metastore.cli._errors import hinted
+from metastore.cli._errors import Refused, hinted
 from metastore.cli._lazy import SuggestingGroup
 from metastore.cli._nodes import combined, since_option, where_option
 from metastore.cli._options import (
@@ -22,7 +22,7 @@ from metastore.cli._options import (
     reading,
     store_option,
 )
-from metastore.errors import MetastoreError
+from metastore.errors import InvalidError, MetastoreError
 
 if TYPE_CHECKING:
     from metastore.cli._output import Row
@@ -133,7 +133,11 @@ def cancel(store: str | None, which: str, is_name: bool, reason: str | None, for
 
     with opened(store, mode="rw", create=False) as found:
         run = _find(found, which, is_name=is_name)
-        steps = cancel_run(found.backend, run.id, reason=reason, force=force)
+        try:
+            steps = cancel_run(found.backend, run.id, reason=reason, force=force)
+        except InvalidError as error:
+            # Not wrong to ask: it depends on the run.
+            raise Refused(str(error)) from error
         line(f"run {run.name} (id {run.id}) is CANCELED, with {len(steps)} of its steps")
 
 

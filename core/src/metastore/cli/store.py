@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +12,7 @@ from metastore.cli._errors import WrongUse, hinted
 from metastore.cli._lazy import SuggestingGroup
 from metastore.cli._options import debug_option, without_password
 from metastore.cli._settings import CommandWithSettings, checked_settings, given_settings
-from metastore.errors import CapabilityError, MetastoreError
+from metastore.errors import CapabilityError, InvalidError, MetastoreError
 
 if TYPE_CHECKING:
     from metastore.config._stores import NamedStore, Stores
@@ -51,8 +53,12 @@ def _flavor_of_new(args: list[str]) -> str | None:
 
 
 def _flavor_of_known(args: list[str]) -> str | None:
-    names = {each.name: each.flavor for each in _stores().all()}
-    return next((names[each] for each in args if each in names), None)
+    stores = _stores()
+    names = {each.name: each.flavor for each in stores.all()}
+    known = next((names[each] for each in args if each in names), None)
+    if known is None and args and not args[0].startswith("-"):
+        return stores.get(args[0]).flavor
+    return known
 
 
 class _Register(CommandWithSettings):
@@ -90,12 +96,14 @@ def register(name: str, flavor: str | None, url: str | None, in_use: bool, **opt
     if any(each.name == name for each in stores.all()):
         # Before anything is asked.
         stores.register(NamedStore(name, "", {}))
+    typed: list[str] = []
     if url is None:
         assert flavor is not None
-        fields = _fields(name, flavor, given, stores)
+        fields, typed = _fields(name, flavor, given, stores)
     else:
         flavor, fields = _of_url(url)
-    stores.register(NamedStore(name, flavor, fields))
+    with _forgotten_on_error(stores, typed):
+        stores.register(NamedStore(name, flavor, fields))
     if in_use:
         stores.use(name)
     line(f"store {name} is registered in {stores.file.path}")
@@ -124,7 +132,7 @@ def list_(as_json: bool) -> None:
             [
                 f"{each.name}{' *' if each.name == active else ''}",
                 each.flavor,
-                [f"{key}={value}" for key, value in each.fields.items()],
+                [f"{key}={value}" for key, value in _shown(each).items()],
             ]
             for each in every
         ),
@@ -156,7 +164,7 @@ def show(name: str, as_json: bool) -> None:
         [
             ("flavor", found.flavor),
             ("in use", "yes" if stores.active == name else None),
-            *((key, str(value)) for key, value in found.fields.items()),
+            *((key, str(value)) for key, value in _shown(found).items()),
         ]
     )
 
@@ -168,7 +176,6 @@ def show(name: str, as_json: bool) -> None:
 def update(name: str, unset: tuple[str, ...], **options: Any) -> None:
     """Change settings of a named store; it has an option for each setting of its flavor."""
     from metastore.cli._output import line
-    from metastore.config._kept import forget_secret
 
     stores = _stores()
     with hinted(_LISTS):
@@ -185,12 +192,10 @@ def update(name: str, unset: tuple[str, ...], **options: Any) -> None:
     if not given and not forgotten:
         raise click.UsageError(f"Say what to change; 'metastore store update {name} --help'.")
     # All of them, so that what no longer fits together is refused.
-    checked = _fields(name, found.flavor, {**kept, **given}, stores)
-    stores.update(name, {key: checked[key] for key in given}, forgotten)
-    for key in forgotten | given.keys():
-        before = found.fields.get(key)
-        if isinstance(before, str) and before != checked.get(key):
-            forget_secret(stores.file.folder, before)
+    checked, typed = _fields(name, found.flavor, {**kept, **given}, stores)
+    with _forgotten_on_error(stores, typed):
+        stores.update(name, {key: checked[key] for key in given}, forgotten)
+    _forget_unused(stores, [found.fields.get(key) for key in forgotten | given.keys()])
     line(f"store {name} is changed")
 
 
@@ -213,18 +218,13 @@ def rename(name: str, new: str) -> None:
 def remove(name: str) -> None:
     """Forget a named store, and secrets that were typed for it; its data stay as they are."""
     from metastore.cli._output import line
-    from metastore.config._kept import forget_secret
 
     stores = _stores()
     with hinted(_LISTS):
         found = stores.get(name)
         stores.remove(name)
-    gone = [
-        key
-        for key, value in found.fields.items()
-        if isinstance(value, str) and forget_secret(stores.file.folder, value)
-    ]
-    also = f", and the secret that was kept for {', '.join(gone)} is deleted" if gone else ""
+    gone = _forget_unused(stores, found.fields.values())
+    also = ", and what was typed for it is deleted" if gone else ""
     line(f"store {name} is no longer registered; its data stay{also}")
 
 
@@ -283,9 +283,10 @@ def status(which: str | None, as_json: bool) -> None:
             }
         )
     else:
-        line(f"store {which or location or ''}".rstrip(), style="bold")
+        line(f"store {location or ''}".rstrip(), style="bold")
         fields(
             [
+                ("name", which if which and "://" not in which else None),
                 ("flavor", target.flavor.name),
                 ("named by", None if which else target.said_by),
                 ("location", location),
@@ -364,7 +365,7 @@ def _as_json(store: NamedStore, active: str | None) -> dict[str, Any]:
         "name": store.name,
         "flavor": store.flavor,
         "is_active": store.name == active,
-        "settings": dict(store.fields),
+        "settings": _shown(store),
     }
 
 
@@ -375,23 +376,74 @@ def _config_class(flavor: str) -> type[FlavorConfig]:
     return config_class(registry_of(_stores().file).get(flavor))
 
 
-def _fields(name: str, flavor: str, given: dict[str, Any], stores: Stores) -> dict[str, Any]:
-    """The settings as they are kept; what is to be typed is asked for when all else is right."""
+def _shown(store: NamedStore) -> dict[str, Any]:
+    """The settings, but for what somebody has written where a reference belongs."""
+    from metastore.plugins._secret import Secret
+
+    try:
+        secrets = {
+            each.name
+            for each in _config_class(store.flavor).settings(store.flavor)
+            if each.is_secret
+        }
+    except MetastoreError:
+        # Which of them are secret, only the flavor would know.
+        secrets = set(store.fields)
+    shown = dict(store.fields)
+    for name in secrets & shown.keys():
+        try:
+            Secret.of_reference(shown[name])
+        except (InvalidError, TypeError):
+            shown[name] = "(not shown)"
+    return shown
+
+
+def _fields(
+    name: str, flavor: str, given: dict[str, Any], stores: Stores
+) -> tuple[dict[str, Any], list[str]]:
+    """The settings as they are kept, and the references of those that were typed.
+
+    What is to be typed is asked for when all else is right.
+    """
     from metastore.cli._output import remark
     from metastore.config._kept import keep_secret
     from metastore.plugins._secret import Secret
 
     found = _config_class(flavor)
     secrets = [each.name for each in found.settings(flavor) if each.is_secret]
-    typed = [each for each in secrets if given.get(each) == "prompt"]
+    wanted = [each for each in secrets if given.get(each) == "prompt"]
     placeholder = Secret.of_reference("env:x")
-    fields = checked_settings(found, flavor, {**given, **dict.fromkeys(typed, placeholder)})
-    for each in typed:
-        text = click.prompt(each.replace("_", " "), hide_input=True, err=True)
-        reference = keep_secret(stores.file.folder, name, each, text)
-        fields[each] = Secret.of_reference(reference)
-        remark(f"{each} is kept under {reference}")
-    return fields
+    fields = checked_settings(found, flavor, {**given, **dict.fromkeys(wanted, placeholder)})
+    typed = [click.prompt(each.replace("_", " "), hide_input=True, err=True) for each in wanted]
+    references: list[str] = []
+    with _forgotten_on_error(stores, references):
+        for each, text in zip(wanted, typed, strict=True):
+            references.append(keep_secret(stores.file.folder, name, each, text))
+            fields[each] = Secret.of_reference(references[-1])
+            remark(f"{each} is kept under {references[-1]}")
+    return fields, references
+
+
+@contextmanager
+def _forgotten_on_error(stores: Stores, references: list[str]) -> Iterator[None]:
+    """Secrets that were typed for what then fails do not stay behind."""
+    from metastore.config._kept import forget_secret
+
+    try:
+        yield
+    except BaseException:
+        for each in references:
+            forget_secret(stores.file.folder, each)
+        raise
+
+
+def _forget_unused(stores: Stores, values: Iterable[Any]) -> int:
+    """Delete secrets that were typed, and that no store refers to any more; how many."""
+    from metastore.config._kept import forget_secret
+
+    used = [value for each in stores.all() for value in each.fields.values()]
+    unused = [each for each in values if isinstance(each, str) and each not in used]
+    return sum(forget_secret(stores.file.folder, each) for each in unused)
 
 
 def _of_url(url: str) -> tuple[str, dict[str, Any]]:

@@ -79,14 +79,16 @@ class ConfigFile:
 
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = FileLock(self.path.with_name(f"{self.path.name}.lock"), mode=0o600)
+            # What stands there may be a link: whoever comes by whichever name takes one lock.
+            target = Path(os.path.realpath(self.path))
+            lock = FileLock(target.with_name(f"{target.name}.lock"), mode=0o600)
             with lock.acquire(timeout=_LOCK_SECONDS):
                 # Checked by the same parser as for reading, which says line and column.
-                read_toml(self.path)
-                text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+                read_toml(target)
+                text = target.read_bytes().decode("utf-8-sig") if target.exists() else ""
                 document = tomlkit.parse(text)
                 yield document
-                self._write(tomlkit.dumps(document))
+                _write(target, tomlkit.dumps(document))
         except Timeout as error:
             raise BusyError(
                 f"another process keeps {self.path} locked",
@@ -95,21 +97,32 @@ class ConfigFile:
         except OSError as error:
             raise _unusable(self.path, error, "written") from error
 
-    def _write(self, text: str) -> None:
-        # What stands there may be a link to a file that is kept elsewhere.
-        target = Path(os.path.realpath(self.path))
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        try:
-            # mkstemp makes it 0600.
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, target)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(name)
-            raise
+
+def _write(target: Path, text: str) -> None:
+    try:
+        written = text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise InvalidError(
+            "a setting is no text: it holds half of a character, or a file name that is none",
+            hint="give it another name",
+            offender=Offender("configuration", name=str(target)),
+        ) from None
+    # Of a process that was killed while it wrote; the lock says that no other one is at it.
+    for left in target.parent.glob(f".{target.name}.*.new"):
+        with suppress(OSError):
+            left.unlink()
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".new", dir=target.parent)
+    try:
+        # mkstemp makes it 0600.
+        with os.fdopen(handle, "wb") as file:
+            file.write(written)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -121,7 +134,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         It is no TOML, or cannot be read.
     """
     try:
-        found: dict[str, Any] = tomllib.loads(path.read_bytes().decode("utf-8"))
+        found: dict[str, Any] = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
         return found
     except FileNotFoundError:
         return {}
@@ -159,10 +172,16 @@ def table_of(content: Mapping[str, Any], path: Path, *keys: str) -> dict[str, An
 def section(document: MutableMapping[str, Any], key: str) -> MutableMapping[str, Any]:
     """The table of that name, made where it is not there."""
     import tomlkit
+    import tomlkit.items
 
     if key not in document:
         document[key] = tomlkit.table(is_super_table=True)
     found = document[key]
+    if isinstance(found, tomlkit.items.InlineTable):
+        raise InvalidError(
+            f"{key!r} in the config file stands on one line, where nothing can be added",
+            hint=f"write [{key}....] tables by hand; nothing was changed",
+        )
     if not isinstance(found, MutableMapping):
         raise InvalidError(
             f"{key!r} in the config file is no table",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from metastore.config._file import ConfigFile, section, table_of
-from metastore.errors import NotFoundError, Offender
+from metastore.errors import InvalidError, NotFoundError, Offender
 from metastore.plugins._registry import SOURCE, FlavorRegistry
 
 __all__ = ["FlavorSettings", "registry_of"]
@@ -12,10 +12,15 @@ __all__ = ["FlavorSettings", "registry_of"]
 def registry_of(file: ConfigFile) -> FlavorRegistry:
     """The flavors that are installed, with what the user's config file says of flavors."""
     content = file.read()
-    return FlavorRegistry.discover(
-        sources=table_of(content, file.path, "flavors", "registered"),
-        preferred=table_of(content, file.path, "flavors", "preferred"),
-    )
+    tables = [table_of(content, file.path, "flavors", key) for key in ("registered", "preferred")]
+    for name, value in (pair for table in tables for pair in table.items()):
+        if not isinstance(value, str):
+            raise InvalidError(
+                f"what {file.path} says of the flavor {name!r} is no text",
+                hint="correct it by hand; nothing was changed",
+                offender=Offender("configuration", name=str(file.path)),
+            )
+    return FlavorRegistry.discover(sources=tables[0], preferred=tables[1])
 
 
 class FlavorSettings:

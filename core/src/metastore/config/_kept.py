@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,7 +22,8 @@ def keep_secret(folder: Path, store: str, field: str, secret: str) -> str:
     StorageError
         There is no keyring, and the file beside the config file cannot be written.
     """
-    user = f"{store}.{field}"
+    # Of its own kind: stores are renamed, and other config files have stores of that name.
+    user = f"{store}.{field}.{secrets.token_hex(4)}"
     if _in_keyring(user, secret):
         return f"keyring:{_SERVICE}/{user}"
     path = folder / "secrets" / user
@@ -49,9 +51,8 @@ def forget_secret(folder: Path, reference: str) -> bool:
     if scheme == "keyring" and rest.startswith(f"{_SERVICE}/"):
         with suppress(ImportError):
             import keyring
-            import keyring.errors
 
-            with suppress(keyring.errors.KeyringError):
+            with suppress(Exception):
                 keyring.delete_password(_SERVICE, rest.removeprefix(f"{_SERVICE}/"))
                 return True
     elif scheme == "file" and Path(rest).parent == folder / "secrets":
@@ -65,7 +66,6 @@ def _in_keyring(user: str, secret: str) -> bool:
     """Whether there is a keyring, and it has kept the secret."""
     try:
         import keyring
-        import keyring.errors
     except ImportError:
         return False
     try:
@@ -73,6 +73,7 @@ def _in_keyring(user: str, secret: str) -> bool:
         if keyring.get_keyring().priority <= 0:
             return False
         keyring.set_password(_SERVICE, user, secret)
-    except (keyring.errors.KeyringError, RuntimeError):
+    # What a backend that does not work raises, keyring does not say.
+    except Exception:  # noqa: BLE001 - see above
         return False
     return True

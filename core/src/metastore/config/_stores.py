@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import Any
 
 from metastore.config._file import ConfigFile, section, table_of
+from metastore.display import harmless
 from metastore.errors import AlreadyExistsError, InvalidError, NotFoundError, Offender
 from metastore.plugins._config import FlavorConfig
 from metastore.plugins._secret import Secret
@@ -43,9 +44,12 @@ class NamedStore:
         try:
             return config_class.checked(self.flavor, fields)
         except InvalidError as error:
+            of_environment = error.hint and error.hint.startswith("correct the variable")
             raise InvalidError(
                 f"store {self.name!r}: {error.message}",
-                hint=f"correct it: 'metastore store update {self.name} ...'",
+                hint=error.hint
+                if of_environment
+                else f"correct it: 'metastore store update {self.name} ...'",
                 offender=Offender("store", name=self.name),
             ) from error
 
@@ -85,13 +89,21 @@ class Stores:
         tables = table_of(self.file.read(), self.file.path, "stores")
         if name not in tables:
             raise self._not_found(name, tables)
-        return self._named(name, tables[name])
+        return self._named(str(name), tables[name])
 
     @property
     def active(self) -> str | None:
         """What `metastore store use` named: the store that is meant where none is."""
         found = self.file.read().get("active")
-        return found if isinstance(found, str) and found else None
+        if found is None:
+            return None
+        if not isinstance(found, str) or not found:
+            raise InvalidError(
+                f"'active' in {self.file.path} is no name of a store",
+                hint="correct it by hand, or with 'metastore store use NAME'",
+                offender=Offender("configuration", name=str(self.file.path)),
+            )
+        return found
 
     def register(self, store: NamedStore) -> None:
         """Add a store; raises `AlreadyExistsError`."""
@@ -164,11 +176,11 @@ class Stores:
         near = difflib.get_close_matches(name, known, n=1)
         names = f"there are {', '.join(sorted(known))}" if known else "none is registered"
         return NotFoundError(
-            f"no store is called {name!r}",
+            f"no store is called {harmless(name)}",
             hint=f"did you mean {near[0]}?"
             if near
             else f"{names}; 'metastore store register' adds",
-            offender=Offender("store", name=name),
+            offender=Offender("store", name=harmless(name)),
         )
 
     @staticmethod
@@ -184,7 +196,7 @@ def checked_name(name: str) -> str:
     """The name of a store, if it is one; raises `InvalidError`."""
     if not _NAME.fullmatch(name):
         raise InvalidError(
-            f"{name!r} is no name of a store",
+            f"{harmless(name)} is no name of a store",
             hint="use letters, digits, - and _, at most 64, and a letter or digit first",
             offender=Offender("store", name=name),
         )
@@ -212,6 +224,8 @@ def _plain(value: Any) -> Any:
         return value.reference
     if isinstance(value, PurePath):
         return str(value)
+    if value is None:
+        raise InvalidError("a setting without a value cannot be kept", hint="leave it out")
     if isinstance(value, tuple | list | set | frozenset):
         return [_plain(each) for each in value]
     if isinstance(value, Mapping):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from metastore.config._file import ConfigFile, read_toml
 from metastore.config._flavors import registry_of
 from metastore.config._stores import Stores
+from metastore.display import harmless
 from metastore.errors import InvalidError, NotFoundError, Offender, StorageError
 from metastore.plugins._classes import config_class
 from metastore.plugins._config import FlavorConfig, StoreURL
@@ -56,15 +57,29 @@ def target_of(which: str | None = None) -> Target:
         return _named(Masked(which), "what was given")
     variable = Masked(os.environ.get(STORE_VARIABLE, ""))
     if variable:
-        return _named(variable, f"the environment variable {STORE_VARIABLE}")
+        return _named(variable, _BY_VARIABLE)
     project = find_project_file()
     if project is not None:
         return _of_project(project)
     active = Stores.of_user().active
     if active is not None:
-        return _named(active, "'metastore store use'")
+        return _named(active, _BY_USE)
     url = DEFAULT_STORE_URL.format(user_data=quoted(user_folder().as_posix()))
     return _of_url(url, "default")._replace(is_default=True)
+
+
+_BY_VARIABLE = f"the environment variable {STORE_VARIABLE}"
+_BY_USE = "'metastore store use'"
+
+
+def said_by() -> str | None:
+    """What names the store that is meant where none is given; None where nothing does."""
+    if os.environ.get(STORE_VARIABLE):
+        return _BY_VARIABLE
+    project = find_project_file()
+    if project is not None:
+        return str(project)
+    return None if Stores.of_user().active is None else _BY_USE
 
 
 def find_project_file(folder: Path | None = None) -> Path | None:
@@ -75,7 +90,8 @@ def find_project_file(folder: Path | None = None) -> Path | None:
         # The current folder was removed.
         return None
     for each in (start, *start.parents):
-        if (each / PROJECT_FILE).is_file():
+        # Whatever it is, even a folder or a link that leads nowhere: it is not passed over.
+        if os.path.lexists(each / PROJECT_FILE):
             return each / PROJECT_FILE
     return None
 
@@ -95,6 +111,12 @@ def quoted(path: str) -> str:
 
 
 def _of_project(path: Path) -> Target:
+    if not path.is_file():
+        raise InvalidError(
+            f"{path} is no file, and would name the store",
+            hint="correct or remove it, or name a store",
+            offender=Offender("configuration", name=str(path)),
+        )
     found = read_toml(path).get("store")
     found = Masked(found) if isinstance(found, str) else None
     if not found:
@@ -117,20 +139,21 @@ def _named(text: str, said_by: str) -> Target:
             hint=f"give a name, or a URL such as {DEFAULT_STORE_URL.partition(':')[0]}:///runs.db",
             offender=Offender("store"),
         )
-    # A name is no secret.
-    text = str(text)
     try:
         store = Stores.of_user().get(text)
     except NotFoundError:
         if _is_path(text):
             raise InvalidError(
-                f"{text!r} is a path, and a store is named by its name or its URL",
-                hint=f"write {DEFAULT_STORE_URL.partition(':')[0]}:///{quoted(text)}",
-                offender=Offender("store", name=text),
+                f"{harmless(text)} is a path, and a store is named by its name or its URL",
+                hint=f"write {DEFAULT_STORE_URL.partition(':')[0]}:///"
+                f"{quoted(text) if harmless(text) == repr(str(text)) else 'file.db'}",
+                offender=Offender("store"),
             ) from None
         raise
     flavor = _registry(store.flavor).get(store.flavor)
-    return Target(flavor, store.config(config_class(flavor)), said_by)
+    # Who writes a relative path into the file by hand means one from there.
+    config = store.config(config_class(flavor)).relative_to(ConfigFile.of_user().folder)
+    return Target(flavor, config, said_by)
 
 
 def _of_url(text: str, said_by: str) -> Target:

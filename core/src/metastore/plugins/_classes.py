@@ -65,6 +65,6 @@ def _load(flavor: Flavor, where: str, base: type[Any]) -> Any:
 def _broken(flavor: Flavor, why: str) -> FlavorError:
     return FlavorError(
         f"the flavor {flavor.name!r} is broken: {why}",
-        hint=f"upgrade or uninstall it; 'metastore flavor check {flavor.name}' says more",
+        hint="upgrade or uninstall it; 'metastore flavor list' says of which distribution it is",
         offender=Offender("flavor", name=flavor.name),
     )

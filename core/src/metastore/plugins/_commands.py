@@ -29,7 +29,9 @@ def commands_of(registry: FlavorRegistry) -> tuple[list[Command], list[str]]:
             commands = [command for some in given for command in some]
             wrong = next((command for command in commands if not _is_command(command)), None)
             if wrong is not None:
-                raise broken(each, f"metastore_commands() gives {type(wrong).__name__}: no Command")
+                raise broken(
+                    each, f"metastore_commands() gives {wrong!r:.100}, which is no command"
+                )
         except FlavorError as error:
             problems.append(str(error))
             continue

@@ -151,7 +151,12 @@ class FlavorConfig(BaseModel):
         secrets = {each.name for each in settings if each.is_secret}
         # From here on none of them is a text, and a traceback shows no values.
         fields = _Hidden(
-            (name, Secret.parse(value) if name in secrets and isinstance(value, str) else value)
+            (
+                name,
+                (Secret.parse(value) if name in secrets else cls._from_text(name, value))
+                if isinstance(value, str)
+                else value,
+            )
             for name, value in fields.items()
         )
         variables = {each.variable: each.name for each in settings}
@@ -170,10 +175,16 @@ class FlavorConfig(BaseModel):
                 )
             )
             known = ", ".join(cls.model_fields) or "none"
+            of_environment = any(
+                each["loc"] and each["loc"][0] in environment
+                for each in error.errors(include_input=False)
+            )
             # Without the cause: pydantic's error may hold the input.
             raise InvalidError(
                 f"a setting of the {flavor} store is wrong: {problems}",
-                hint=f"settings of this flavor: {known}",
+                hint="correct the variable, or give the setting otherwise"
+                if of_environment
+                else f"settings of this flavor: {known}",
                 offender=Offender("store"),
             ) from None
 
@@ -207,7 +218,15 @@ class FlavorConfig(BaseModel):
         if _holds_secret(annotation):
             # A variable is a place of its own; whatever it holds is the secret.
             return Secret(text)
-        if any(each in (list, dict, tuple, set, frozenset) for each in _classes_of(annotation)):
+        return cls._from_text(name, text)
+
+    @classmethod
+    def _from_text(cls, name: str, text: str) -> object:
+        """What stands as text where there are only texts: of lists and the like JSON."""
+        field = cls.model_fields.get(name)
+        if field is not None and any(
+            each in (list, dict, tuple, set, frozenset) for each in _classes_of(field.annotation)
+        ):
             try:
                 return json.loads(text)
             except ValueError:

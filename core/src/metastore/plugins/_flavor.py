@@ -38,6 +38,8 @@ class Flavor:
         As `BaseMetadataStore.CAPABILITIES` says them.
     interface_version:
         The `INTERFACE_VERSION` that the flavor was written for.
+    secret_schemes:
+        Of which references ``scheme:...`` its hook `metastore_resolve_secret` knows the secrets.
     """
 
     name: str
@@ -46,3 +48,4 @@ class Flavor:
     store: str
     capabilities: Capabilities = field(default_factory=Capabilities)
     interface_version: int = INTERFACE_VERSION
+    secret_schemes: tuple[str, ...] = ()

@@ -37,11 +37,12 @@ class HookSpecs:
 
     @hookspec(firstresult=True)
     def metastore_resolve_secret(self, scheme: str, reference: str) -> str | None:
-        """The secret that ``scheme:reference`` stands for; None for schemes of others.
+        """The secret that ``scheme:reference`` stands for.
 
-        Called when a store is opened whose configuration has such a reference, for schemes that
-        core does not know itself (``env``, ``file`` and ``keyring``).  What is raised is shown; it
-        must not hold the secret.
+        Called when a store is opened whose configuration has such a reference, of plugins whose
+        `Flavor.secret_schemes` has the scheme; core's own (``env``, ``file`` and ``keyring``) are
+        never asked for.  The text of a `MetastoreError` that is raised is shown, and must not hold
+        the secret; of anything else only the class is.
         """
         raise NotImplementedError
 

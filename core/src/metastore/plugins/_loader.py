@@ -69,7 +69,15 @@ def load_in_time(found: FoundFlavor, seconds: float = 2.0) -> Flavor:
     # It may still be at work, and have turned stdout away.
     sys.stdout = stdout
     if not outcome:
-        raise broken(found, f"to load {found.value} takes longer than {seconds:g} seconds")
+        raise FlavorError(
+            f"the flavor {found.name!r} of {found.distribution} {found.version} takes longer than "
+            f"{seconds:g} seconds to load",
+            hint="it may work all the same where it is used; tell its authors",
+            offender=Offender("flavor", name=found.name),
+        )
+    if isinstance(outcome[0], KeyboardInterrupt):
+        # Not the user's, which goes to the main thread.
+        raise broken(found, f"KeyboardInterrupt, while loading {found.value}")
     if isinstance(outcome[0], BaseException):
         raise outcome[0]
     return outcome[0]

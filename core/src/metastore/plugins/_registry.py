@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from metastore.display import harmless
 from metastore.errors import FlavorError, FlavorNotFoundError, InvalidError, Offender
 from metastore.plugins._finder import FoundFlavor, find_flavors, normalized
 from metastore.plugins._flavor import Flavor
@@ -136,6 +137,16 @@ class FlavorRegistry:
         candidates = [self._candidates(name) for name in names if self._is_allowed(name)]
         return [found[0] for found, source in candidates if len(found) == 1 and source is None]
 
+    def knowing_secrets(self, scheme: str) -> FoundFlavor | None:
+        """The first flavor that declares the scheme; those that do not load are passed over."""
+        for each in self.plugins():
+            try:
+                if scheme in load(each).secret_schemes:
+                    return each
+            except FlavorError:
+                continue
+        return None
+
     def statuses(self) -> list[FlavorStatus]:
         """Every flavor, loaded where that is needed to know its state."""
         statuses = [
@@ -206,11 +217,9 @@ class FlavorRegistry:
         if source is not None:
             owners.append(f"the registered {source}")
         hint = (
-            f"say which one is meant: 'metastore flavor prefer {name} "
-            f"{found[0].distribution if found else SOURCE}'"
+            f"say which one is meant: 'metastore flavor prefer {name} DISTRIBUTION'; or uninstall "
+            "the other"
         )
-        if len(found) > 1:
-            hint += f"; or uninstall one: pip uninstall {found[-1].distribution}"
         return FlavorError(
             f"{len(owners)} claim the flavor {name!r}, so none of them is used: "
             f"{' and '.join(owners)}",
@@ -229,11 +238,15 @@ class FlavorRegistry:
         elif near:
             hint = f"did you mean {near[0]}://...?"
         else:
-            hint = f"pip install metastore-flavor-{name}, if there is one"
+            wanted = (
+                f"metastore-flavor-{name}" if harmless(name) == repr(str(name)) else "its flavor"
+            )
+            hint = f"pip install {wanted}, if there is one"
         return FlavorNotFoundError(
-            f"the flavor {name!r} is not installed (installed: {', '.join(self.names) or 'none'})",
+            f"the flavor {harmless(name)} is not installed "
+            f"(installed: {', '.join(self.names) or 'none'})",
             hint=hint,
-            offender=Offender("flavor", name=name),
+            offender=Offender("flavor", name=harmless(name).strip("'")),
         )
 
 

@@ -34,9 +34,10 @@ class Masked(str):
 class Secret:
     """A password or token: the text itself, or a reference to where it is kept.
 
-    In a config's field, a text that begins with ``env:``, ``file:`` or ``keyring:`` is a reference,
-    any other text the secret itself.  What is kept under a reference is read when it is needed, by
-    `reveal`; nothing else shows it, neither `repr` nor pydantic's dumps.
+    In a config's field, a text that begins with ``env:``, ``file:``, ``keyring:`` or a scheme of an
+    installed flavor is a reference, any other text the secret itself.  What is kept under a
+    reference is read when it is needed, by `reveal`; nothing else shows it, neither `repr` nor
+    pydantic's dumps.
     """
 
     __slots__ = ("_reference", "_text")
@@ -53,18 +54,23 @@ class Secret:
         Raises
         ------
         InvalidError
-            The text is no reference; it is not shown, as it may be a secret.
+            The text is no reference, or one of a scheme that neither core nor an installed flavor
+        knows; it is not shown, as it may be the secret.
         """
-        if not _REFERENCE.fullmatch(reference):
+        scheme, _, rest = reference.partition(":")
+        if not _REFERENCE.fullmatch(reference) or not _is_known(scheme):
             raise InvalidError("a secret is given as a reference", hint=f"write {_FORMS}")
+        check = {"file": _checked_path, "keyring": _checked_entry}.get(scheme)
+        if check is not None:
+            check(rest)
         secret = cls("")
         secret._text, secret._reference = None, reference
         return secret
 
     @classmethod
     def parse(cls, text: str) -> Secret:
-        """A reference of core's own schemes, or else the secret itself."""
-        is_reference = text.partition(":")[0] in OWN_SCHEMES and ":" in text
+        """A reference, if it begins with a scheme that is known, or else the secret itself."""
+        is_reference = bool(_REFERENCE.fullmatch(text)) and _is_known(text.partition(":")[0])
         return cls.of_reference(text) if is_reference else cls(text)
 
     @property
@@ -134,13 +140,7 @@ def _of_environment(name: str) -> str:
 
 def _of_file(name: str) -> str:
     offender = Offender("secret", name=f"file:{name}")
-    path = Path(name).expanduser()
-    if not path.is_absolute():
-        raise InvalidError(
-            f"the reference file:{name} is relative, and to what nobody knows",
-            hint="write the whole path, file:/folder/name or file:~/name",
-            offender=offender,
-        )
+    path = _checked_path(name)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeError) as error:
@@ -154,15 +154,34 @@ def _of_file(name: str) -> str:
     return text.removesuffix("\n").removesuffix("\r")
 
 
-def _of_keyring(name: str) -> str:
+def _checked_path(name: str) -> Path:
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError:
+        path = Path(name)
+    if not path.is_absolute():
+        raise InvalidError(
+            f"the reference file:{name} is relative, and to what nobody knows",
+            hint="write the whole path, file:/folder/name or file:~/name",
+            offender=Offender("secret", name=f"file:{name}"),
+        )
+    return path
+
+
+def _checked_entry(name: str) -> tuple[str, str]:
     service, _, user = name.rpartition("/")
-    offender = Offender("secret", name=f"keyring:{name}")
     if not service or not user:
         raise InvalidError(
-            f"the reference keyring:{name} lacks a service or a user",
+            "the reference keyring:... lacks a service or a user",
             hint="write keyring:service/user",
-            offender=offender,
+            offender=Offender("secret"),
         )
+    return service, user
+
+
+def _of_keyring(name: str) -> str:
+    service, user = _checked_entry(name)
+    offender = Offender("secret", name=f"keyring:{name}")
     try:
         import keyring
         import keyring.errors
@@ -173,7 +192,8 @@ def _of_keyring(name: str) -> str:
         ) from error
     try:
         found = keyring.get_password(service, user)
-    except keyring.errors.KeyringError as error:
+    # What a backend that does not work raises, keyring does not say.
+    except Exception as error:
         raise CapabilityError(
             f"the keyring cannot be read ({type(error).__name__})",
             hint="unlock it, or refer to the secret with env: or file:",
@@ -187,36 +207,41 @@ def _of_keyring(name: str) -> str:
     return found
 
 
-def _of_plugin(scheme: str, reference: str) -> str:
+def _is_known(scheme: str) -> bool:
+    """Whether core knows secrets of that scheme, or an installed flavor does."""
+    if scheme in OWN_SCHEMES:
+        return True
     # Imported here: a config class needs no plugins.
+    from metastore.plugins._registry import FlavorRegistry
+
+    return FlavorRegistry.discover().knowing_secrets(scheme) is not None
+
+
+def _of_plugin(scheme: str, reference: str) -> str:
     from metastore.plugins._loader import load_module
     from metastore.plugins._registry import FlavorRegistry
 
     offender = Offender("secret", name=f"{scheme}:...")
-    failed: list[str] = []
-    for found in FlavorRegistry.discover().plugins():
-        try:
-            manager = load_module(found)
-        except MetastoreError:
-            # Broken, and not to be asked; 'metastore flavor list' says so.
-            continue
-        try:
-            secret = manager.hook.metastore_resolve_secret(scheme=scheme, reference=reference)
-        except MetastoreError:
-            raise
-        except Exception as error:  # noqa: BLE001 - a stranger's
-            # Without its text, and without itself as a cause: they may hold what must not be seen.
-            failed.append(f"{type(error).__name__} in {found.distribution}")
-            continue
-        if isinstance(secret, str):
-            return secret
-    if failed:
+    found = FlavorRegistry.discover().knowing_secrets(scheme)
+    if found is None:
         raise CapabilityError(
-            f"the secret {scheme}:... cannot be read ({', '.join(failed)})",
-            hint="correct the reference, or report it to the authors of that distribution",
+            f"no installed flavor knows secrets {scheme}:...",
+            hint=f"write {_FORMS}, or install the flavor that knows {scheme}:",
+            offender=offender,
         )
-    raise CapabilityError(
-        f"no installed flavor knows secrets {scheme}:...",
-        hint=f"write {_FORMS}, or install the flavor that knows {scheme}:",
-        offender=offender,
-    )
+    failed = "gives no text"
+    try:
+        hook = load_module(found).hook.metastore_resolve_secret
+        secret = hook(scheme=scheme, reference=reference)
+    except MetastoreError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a stranger's
+        # Without its text, and without itself as a cause: they may hold what must not be seen.
+        secret, failed = None, f"raises {type(error).__name__}"
+    if not isinstance(secret, str):
+        raise CapabilityError(
+            f"the secret {scheme}:... cannot be read: {found.distribution} {failed}",
+            hint="correct the reference, or report it to the authors of that distribution",
+            offender=offender,
+        )
+    return secret

@@ -92,7 +92,7 @@ def load_source(source: str) -> type[BaseMetadataStore]:
         said = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise FlavorError(
             f"{path} cannot be imported ({said})",
-            hint="correct it, or 'metastore flavor unregister' it",
+            hint="correct it; what is registered, 'metastore flavor unregister' forgets",
             offender=offender,
         ) from error
     found = getattr(module, name, None)
