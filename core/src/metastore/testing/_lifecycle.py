@@ -12,7 +12,7 @@ import pytest
 from metastore.base import BaseMetadataStore
 from metastore.batch import Batch, Outcome, Reuse
 from metastore.capabilities import Capabilities
-from metastore.errors import ClosedError, MetastoreError, ReadOnlyError
+from metastore.errors import CapabilityError, ClosedError, MetastoreError, ReadOnlyError
 from metastore.model import EventType, LinkKind, NodeKind
 from metastore.query import EventQuery, LinkQuery, NodeQuery, TypeQuery
 from metastore.testing._base import (
@@ -317,6 +317,18 @@ class LifecycleContract(ContractBase):
         assert names == {f"{w}-{n}" for w in range(0, workers, 2) for n in range(8)}
 
     # What a flavor says of itself.
+
+    def test_a_store_without_a_service(self, store: BaseMetadataStore) -> None:
+        """Where the service is not the flavor's to make, it is there, and cannot be made. [11.4]"""
+        if store.CAPABILITIES.provision:
+            pytest.skip("the flavor has the capability")
+        kind = type(store)
+        assert kind.is_provisioned(None)
+        assert kind.is_running(None)
+        for call in (kind.provision, kind.deprovision, kind.suspend, kind.resume):
+            with pytest.raises(CapabilityError, match="provision") as raised:
+                call(None)
+            assert kind.FLAVOR in str(raised.value)
 
     def test_the_class_is_complete(self, store: BaseMetadataStore) -> None:
         """The class has a well-formed FLAVOR and CAPABILITIES of its own. [11.1]"""
