@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -421,15 +421,14 @@ _needs_root = pytest.mark.skipif(
 
 
 @pytest.fixture
-def open_folder(tmp_path: Path) -> Path:
-    """A folder that everybody can reach, with a store."""
-    for each in (tmp_path, *tmp_path.parents):
-        # pytest's folders are closed to others.
-        if Path(tempfile.gettempdir()) in each.parents:
-            each.chmod(each.stat().st_mode | 0o755)
-    folder = tmp_path / "open"
-    folder.mkdir()
-    return folder
+def open_folder() -> Iterator[Path]:
+    """A folder that everybody can reach: pytest's are closed, and another run closes them again."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        folder = Path(name) / "open"
+        folder.mkdir()
+        yield folder
+        folder.chmod(0o755)
 
 
 @_needs_root
