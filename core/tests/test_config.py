@@ -342,7 +342,37 @@ class TestFile:
         config.write_bytes(b"\xef\xbb\xbf# mine\r\nactive = 'a'\r\n")
         assert Stores.of_user().active == "a"
         command("store", "register", "a", "--flavor", "vault", "--host", "h")
-        assert b"# mine\r\nactive = 'a'\r\n" in config.read_bytes()
+        written = config.read_bytes()
+        assert written.startswith(b"\xef\xbb\xbf# mine\r\nactive = 'a'\r\n")
+        assert written.count(b"\n") == written.count(b"\r\n")
+
+    def test_keys_with_dots_are_not_damaged(self, command: Command, config: Path) -> None:
+        """A file in which a table cannot be added is refused, and stays as it is."""
+        config.parent.mkdir()
+        text = "stores.a.flavor = 'vault'\nstores.a.host = 'h'\nother = 1\n"
+        config.write_text(text)
+        done = command("store", "register", "b", "--flavor", "vault", "--host", "h")
+        stores = {each.name: dict(each.fields) for each in Stores.of_user().all()}
+        assert stores["a"] == {"host": "h"}
+        if done.code:
+            assert config.read_text() == text
+            assert "nothing was changed" in done.err
+        else:
+            assert stores["b"] == {"host": "h"}
+
+    def test_a_device_is_not_replaced(
+        self, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What is no file does not become one."""
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        monkeypatch.setenv("METASTORE_CONFIG", str(pipe))
+        with (
+            pytest.raises(StorageError, match="is no file, and cannot hold settings"),
+            ConfigFile.of_user().changed(),
+        ):
+            pass
+        assert stat.S_ISFIFO(pipe.stat().st_mode)
 
     def test_what_a_killed_process_left_is_cleared(self, command: Command, config: Path) -> None:
         """A new file that was never put in its place is gone with the next change."""

@@ -403,6 +403,9 @@ class TestHooks:
             ("['serve']", "gives 'serve', which is no command"),
             ("[Command('Bad Name', 'a:b', 'c')]", "'Bad Name'"),
             ("1 / 0", "ZeroDivisionError in metastore_commands()"),
+            ("[None]", "gives None, which is no command"),
+            ("[('a', 'b')]", "gives ('a', 'b'), which is no command"),
+            ("exit(9)", "SystemExit in metastore_commands()"),
         ],
     )
     def test_what_is_no_command(

@@ -203,6 +203,7 @@ class TestCommand:
             ("store", "register", "prod", "--url", f"vault://u:{CANARY}@h"),
             ("store", "register", "prod", "--url", f"vault://?host=h&password={CANARY}"),
             (*self.REGISTER, "--password", f"admin:{CANARY}"),
+            (*self.REGISTER, "--password", f"env:{CANARY}"),
             (*self.REGISTER, "--password", f"https://u:{CANARY}@h"),
             ("run", "list", "--store", f"vault://u:{CANARY}@h"),
             ("run", "list", "--store", f"vault://?host=h&password={CANARY}"),
@@ -274,6 +275,23 @@ class TestCommand:
         command("store", "remove", "prod")
         assert [*keyring.kept.values()] == ["two"]
 
+    def test_a_secret_of_another_config_file_is_not_ours(
+        self,
+        command: Command,
+        config: Path,
+        keyring: FakeKeyring,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Who only refers to what was typed elsewhere does not delete it."""
+        monkeypatch.setattr(click, "prompt", lambda *_, **__: CANARY)
+        command(*self.REGISTER, "--password", "prompt")
+        reference = command("store", "show", "prod", "--json").data["settings"]["password"]
+        monkeypatch.setenv("METASTORE_CONFIG", str(config.parent / "other.toml"))
+        command(*self.REGISTER, "--password", reference)
+        command("store", "update", "prod", "--password", "env:X")
+        command("store", "remove", "prod")
+        assert [*keyring.kept.values()] == [CANARY]
+
     def test_what_was_typed_in_vain_is_deleted(
         self, command: Command, keyring: FakeKeyring, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -306,13 +324,18 @@ class TestCommand:
         assert not forget_secret(tmp_path, "env:HOME")
         assert other.exists()
 
-    def test_a_literal_in_the_config_file(self, command: Command, config: Path) -> None:
+    @pytest.mark.parametrize(
+        "written", ["password = '{}'", "password = ['{}']", "password = 'env:{}'", "pasword = '{}'"]
+    )
+    def test_a_literal_in_the_config_file(
+        self, command: Command, config: Path, written: str
+    ) -> None:
         """Who writes a password into the file by hand is told the right form."""
         config.parent.mkdir()
-        config.write_text(f"[stores.p]\nflavor = 'vault'\nhost = 'h'\npassword = '{CANARY}'\n")
+        config.write_text(f"[stores.p]\nflavor = 'vault'\nhost = 'h'\n{written.format(CANARY)}\n")
         done = command("run", "list", "--store", "p")
         assert done.code == 2
-        assert "must be a reference" in done.err
+        assert ("must be a reference" in done.err) == written.startswith("password")
         for arguments in (("store", "list"), ("store", "list", "--json"), ("store", "show", "p")):
             shown = command(*arguments)
             assert "(not shown)" in shown.out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +103,7 @@ def register(name: str, flavor: str | None, url: str | None, in_use: bool, **opt
     else:
         flavor, fields = _of_url(url)
     with _forgotten_on_error(stores, typed):
-        stores.register(NamedStore(name, flavor, fields))
+        stores.register(NamedStore(name, flavor, fields), typed)
     if in_use:
         stores.use(name)
     line(f"store {name} is registered in {stores.file.path}")
@@ -194,8 +194,8 @@ def update(name: str, unset: tuple[str, ...], **options: Any) -> None:
     # All of them, so that what no longer fits together is refused.
     checked, typed = _fields(name, found.flavor, {**kept, **given}, stores)
     with _forgotten_on_error(stores, typed):
-        stores.update(name, {key: checked[key] for key in given}, forgotten)
-    _forget_unused(stores, [found.fields.get(key) for key in forgotten | given.keys()])
+        stores.update(name, {key: checked[key] for key in given}, forgotten, typed)
+    _forget_unused(stores)
     line(f"store {name} is changed")
 
 
@@ -221,9 +221,8 @@ def remove(name: str) -> None:
 
     stores = _stores()
     with hinted(_LISTS):
-        found = stores.get(name)
         stores.remove(name)
-    gone = _forget_unused(stores, found.fields.values())
+    gone = _forget_unused(stores)
     also = ", and what was typed for it is deleted" if gone else ""
     line(f"store {name} is no longer registered; its data stay{also}")
 
@@ -381,19 +380,17 @@ def _shown(store: NamedStore) -> dict[str, Any]:
     from metastore.plugins._secret import Secret
 
     try:
-        secrets = {
-            each.name
-            for each in _config_class(store.flavor).settings(store.flavor)
-            if each.is_secret
-        }
+        settings = _config_class(store.flavor).settings(store.flavor)
+        plain = {each.name for each in settings if not each.is_secret}
     except MetastoreError:
         # Which of them are secret, only the flavor would know.
-        secrets = set(store.fields)
+        plain = set()
     shown = dict(store.fields)
-    for name in secrets & shown.keys():
+    # What is no setting may be a secret that was misspelt.
+    for name in shown.keys() - plain:
         try:
             Secret.of_reference(shown[name])
-        except (InvalidError, TypeError):
+        except InvalidError:
             shown[name] = "(not shown)"
     return shown
 
@@ -437,13 +434,11 @@ def _forgotten_on_error(stores: Stores, references: list[str]) -> Iterator[None]
         raise
 
 
-def _forget_unused(stores: Stores, values: Iterable[Any]) -> int:
-    """Delete secrets that were typed, and that no store refers to any more; how many."""
+def _forget_unused(stores: Stores) -> int:
+    """Delete secrets that were typed here, and that no store uses any more; how many."""
     from metastore.config._kept import forget_secret
 
-    used = [value for each in stores.all() for value in each.fields.values()]
-    unused = [each for each in values if isinstance(each, str) and each not in used]
-    return sum(forget_secret(stores.file.folder, each) for each in unused)
+    return sum(forget_secret(stores.file.folder, each) for each in stores.forget_typed())
 
 
 def _of_url(url: str) -> tuple[str, dict[str, Any]]:

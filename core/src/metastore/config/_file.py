@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metastore.errors import BusyError, InvalidError, Offender, StorageError
+from metastore.errors import BusyError, InvalidError, MetastoreError, Offender, StorageError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -82,13 +82,17 @@ class ConfigFile:
             # What stands there may be a link: whoever comes by whichever name takes one lock.
             target = Path(os.path.realpath(self.path))
             lock = FileLock(target.with_name(f"{target.name}.lock"), mode=0o600)
+            _check_is_file(target)
             with lock.acquire(timeout=_LOCK_SECONDS):
                 # Checked by the same parser as for reading, which says line and column.
                 read_toml(target)
-                text = target.read_bytes().decode("utf-8-sig") if target.exists() else ""
-                document = tomlkit.parse(text)
+                before = target.read_bytes().decode("utf-8") if target.exists() else ""
+                document = tomlkit.parse(before.removeprefix(_BOM))
                 yield document
-                _write(target, tomlkit.dumps(document))
+                _write(target, _checked(tomlkit.dumps(document), document.unwrap(), before))
+        except MetastoreError:
+            # Some of ours are an OSError too.
+            raise
         except Timeout as error:
             raise BusyError(
                 f"another process keeps {self.path} locked",
@@ -96,6 +100,42 @@ class ConfigFile:
             ) from error
         except OSError as error:
             raise _unusable(self.path, error, "written") from error
+
+
+_BOM = "\ufeff"
+
+
+def _check_is_file(target: Path) -> None:
+    """A device or a pipe must not be replaced by a file."""
+    if target.exists() and not target.is_file():
+        raise StorageError(
+            f"{target} is no file, and cannot hold settings",
+            hint=f"name another one with {CONFIG_VARIABLE}",
+            offender=Offender("configuration", name=str(target)),
+        )
+
+
+def _checked(text: str, wanted: Any, before: str) -> str:
+    """The new text, with the mark and the line ends of the one before; if it says what is wanted.
+
+    A table that is added between keys with dots would take those behind it.
+    """
+    if _pruned(tomllib.loads(text)) != _pruned(wanted):
+        raise InvalidError(
+            "the config file is written in a way that cannot be changed here",
+            hint="write [stores.NAME] tables instead of keys with dots; nothing was changed",
+        )
+    if "\r\n" in before:
+        text = text.replace("\r\n", "\n").replace("\n", "\r\n")
+    return _BOM + text if before.startswith(_BOM) else text
+
+
+def _pruned(content: Any) -> Any:
+    """The content without empty tables, which need not be written."""
+    if not isinstance(content, dict):
+        return content
+    pruned = {key: _pruned(value) for key, value in content.items()}
+    return {key: value for key, value in pruned.items() if value != {}}
 
 
 def _write(target: Path, text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -105,19 +105,27 @@ class Stores:
             )
         return found
 
-    def register(self, store: NamedStore) -> None:
-        """Add a store; raises `AlreadyExistsError`."""
+    def register(self, store: NamedStore, typed: Iterable[str] = ()) -> None:
+        """Add a store; raises `AlreadyExistsError`.  `typed`: references that are its own."""
         checked_name(store.name)
         with self.file.changed() as document:
+            _note_typed(document, typed)
             stores = section(document, "stores")
             if store.name in stores:
                 raise self._taken(store.name)
             stores[store.name] = _table(store)
 
-    def update(self, name: str, fields: Mapping[str, Any], unset: set[str] | None = None) -> None:
+    def update(
+        self,
+        name: str,
+        fields: Mapping[str, Any],
+        unset: set[str] | None = None,
+        typed: Iterable[str] = (),
+    ) -> None:
         """Set fields of a store, and remove others; raises `NotFoundError`."""
         with self.file.changed() as document:
             table = self._table_of(document, name)
+            _note_typed(document, typed)
             for field in unset or ():
                 table.pop(field, None)
             for field, value in fields.items():
@@ -152,6 +160,22 @@ class Stores:
                 document["active"] = name
             else:
                 document.pop("active", None)
+
+    def forget_typed(self) -> list[str]:
+        """Strike out the references that were typed for this file's stores, and none of them uses;
+        these references.
+        """
+        content = self.file.read()
+        used = [value for each in self.all() for value in each.fields.values()]
+        typed = content.get(_TYPED, [])
+        unused = [each for each in typed if each not in used] if isinstance(typed, list) else []
+        if unused:
+            with self.file.changed() as document:
+                for each in unused:
+                    document[_TYPED].remove(each)
+                if not document[_TYPED]:
+                    del document[_TYPED]
+        return unused
 
     def _named(self, name: str, table: Any) -> NamedStore:
         flavor = table.get("flavor") if isinstance(table, Mapping) else None
@@ -190,6 +214,17 @@ class Stores:
             hint=f"take another name, or change it with 'metastore store update {name}'",
             offender=Offender("store", name=name),
         )
+
+
+_TYPED = "typed_secrets"
+"""The references of secrets that were typed for stores of this file, and are its to delete."""
+
+
+def _note_typed(document: MutableMapping[str, Any], references: Iterable[str]) -> None:
+    known = document.get(_TYPED, [])
+    found = [*known] if isinstance(known, list) else []
+    if [*references]:
+        document[_TYPED] = [*found, *references]
 
 
 def checked_name(name: str) -> str:

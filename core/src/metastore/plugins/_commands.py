@@ -27,16 +27,18 @@ def commands_of(registry: FlavorRegistry) -> tuple[list[Command], list[str]]:
             load_in_time(each)
             given = load_module(each).hook.metastore_commands()
             commands = [command for some in given for command in some]
-            wrong = next((command for command in commands if not _is_command(command)), None)
-            if wrong is not None:
+            wrong = [command for command in commands if not _is_command(command)]
+            if wrong:
                 raise broken(
-                    each, f"metastore_commands() gives {wrong!r:.100}, which is no command"
+                    each, f"metastore_commands() gives {wrong[0]!r:.100}, which is no command"
                 )
         except FlavorError as error:
             problems.append(str(error))
             continue
-        # A stranger's function may raise anything.
-        except Exception as error:  # noqa: BLE001 - see above
+        except KeyboardInterrupt:
+            raise
+        # A stranger's function may raise anything, SystemExit included.
+        except BaseException as error:  # noqa: BLE001 - see above
             problems.append(str(broken(each, f"{type(error).__name__} in metastore_commands()")))
             continue
         for command in commands:

@@ -48,7 +48,7 @@ class Secret:
         self._reference: str | None = None
 
     @classmethod
-    def of_reference(cls, reference: str) -> Secret:
+    def of_reference(cls, reference: object) -> Secret:
         """A secret that is kept elsewhere.
 
         Raises
@@ -57,10 +57,17 @@ class Secret:
             The text is no reference, or one of a scheme that neither core nor an installed flavor
         knows; it is not shown, as it may be the secret.
         """
-        scheme, _, rest = reference.partition(":")
-        if not _REFERENCE.fullmatch(reference) or not _is_known(scheme):
+        if not isinstance(reference, str) or not _REFERENCE.fullmatch(reference):
             raise InvalidError("a secret is given as a reference", hint=f"write {_FORMS}")
-        check = {"file": _checked_path, "keyring": _checked_entry}.get(scheme)
+        scheme, _, rest = reference.partition(":")
+        if not _is_known(scheme):
+            raise InvalidError(
+                "a secret is given as a reference, and no installed flavor knows this one",
+                hint=f"write {_FORMS}, or install the flavor that knows it",
+            )
+        check = {"env": _checked_variable, "file": _checked_path, "keyring": _checked_entry}.get(
+            scheme
+        )
         if check is not None:
             check(rest)
         secret = cls("")
@@ -125,6 +132,18 @@ class Secret:
         return core_schema.no_info_plain_validator_function(
             validated, serialization=core_schema.plain_serializer_function_ser_schema(str)
         )
+
+
+def _checked_variable(name: str) -> None:
+    if not _VARIABLE.fullmatch(name):
+        # Without what was given: a password may begin so.
+        raise InvalidError(
+            "the reference env:... names no environment variable",
+            hint="write env:NAME, of letters, digits and _",
+        )
+
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def _of_environment(name: str) -> str:
