@@ -144,6 +144,25 @@ class TestReferences:
         with pytest.raises(CapabilityError, match="cannot be read"):
             Secret.of_reference("keyring:s/u").reveal()
 
+    def test_the_real_keyring(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The package keyring, on a backend that keeps a file: kept, read, deleted."""
+        monkeypatch.delitem(sys.modules, "keyring")
+        keyring = pytest.importorskip("keyring")
+        backend = pytest.importorskip("keyrings.alt.file").PlaintextKeyring()
+        backend.file_path = str(tmp_path / "keyring.cfg")
+        before = keyring.get_keyring()
+        keyring.set_keyring(backend)
+        try:
+            reference = keep_secret(tmp_path, "prod", "password", CANARY)
+            assert reference.startswith("keyring:metastore/prod.password.")
+            assert Secret.of_reference(reference).reveal() == CANARY
+            assert forget_secret(tmp_path, reference)
+            with pytest.raises(NotFoundError, match="keyring set metastore"):
+                Secret.of_reference(reference).reveal()
+            assert not forget_secret(tmp_path, reference)
+        finally:
+            keyring.set_keyring(before)
+
     def test_a_plugin(self, install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
         """The plugin that declares the scheme is asked; one that fails shows nothing of it."""
 
