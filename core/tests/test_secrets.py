@@ -311,6 +311,21 @@ class TestCommand:
         command("store", "remove", "prod")
         assert [*keyring.kept.values()] == [CANARY]
 
+    def test_two_who_forget_at_one_time(
+        self, command: Command, keyring: FakeKeyring, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Who comes second to strike out a secret finds it gone, and that is no error."""
+        monkeypatch.setattr(click, "prompt", lambda *_, **__: CANARY)
+        command(*self.REGISTER, "--password", "prompt")
+        first, second = Stores.of_user(), Stores.of_user()
+        first.remove("prod")
+        read = second.file.read
+        stale = read()
+        monkeypatch.setattr(second.file, "read", lambda: stale)
+        assert len(first.forget_typed()) == 1
+        assert second.forget_typed() == []
+        assert first.forget_typed() == []
+
     def test_what_was_typed_in_vain_is_deleted(
         self, command: Command, keyring: FakeKeyring, monkeypatch: pytest.MonkeyPatch
     ) -> None:

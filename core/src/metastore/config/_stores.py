@@ -162,19 +162,21 @@ class Stores:
                 document.pop("active", None)
 
     def forget_typed(self) -> list[str]:
-        """Strike out the references that were typed for this file's stores, and none of them uses;
-        these references.
+        """Strike out the references that were typed for this file's stores, and that none uses any
+        more; these references.
         """
-        content = self.file.read()
-        used = [value for each in self.all() for value in each.fields.values()]
-        typed = content.get(_TYPED, [])
-        unused = [each for each in typed if each not in used] if isinstance(typed, list) else []
-        if unused:
-            with self.file.changed() as document:
-                for each in unused:
-                    document[_TYPED].remove(each)
-                if not document[_TYPED]:
-                    del document[_TYPED]
+        if _TYPED not in self.file.read():
+            return []
+        with self.file.changed() as document:
+            # Under the lock: another process may be at the same, or have begun to use one.
+            tables = section(document, "stores").values()
+            used = [
+                value for table in tables if isinstance(table, Mapping) for value in table.values()
+            ]
+            typed = _typed_of(document)
+            unused = [each for each in typed if each not in used]
+            document.pop(_TYPED, None)
+            _note_typed(document, [each for each in typed if each in used])
         return unused
 
     def _named(self, name: str, table: Any) -> NamedStore:
@@ -220,11 +222,15 @@ _TYPED = "typed_secrets"
 """The references of secrets that were typed for stores of this file, and are its to delete."""
 
 
-def _note_typed(document: MutableMapping[str, Any], references: Iterable[str]) -> None:
+def _typed_of(document: Mapping[str, Any]) -> list[str]:
     known = document.get(_TYPED, [])
-    found = [*known] if isinstance(known, list) else []
-    if [*references]:
-        document[_TYPED] = [*found, *references]
+    return [str(each) for each in known] if isinstance(known, list) else []
+
+
+def _note_typed(document: MutableMapping[str, Any], references: Iterable[str]) -> None:
+    every = [*_typed_of(document), *references]
+    if every:
+        document[_TYPED] = every
 
 
 def checked_name(name: str) -> str:
@@ -233,7 +239,7 @@ def checked_name(name: str) -> str:
         raise InvalidError(
             f"{harmless(name)} is no name of a store",
             hint="use letters, digits, - and _, at most 64, and a letter or digit first",
-            offender=Offender("store", name=name),
+            offender=Offender("store", name=harmless(name)),
         )
     return name
 

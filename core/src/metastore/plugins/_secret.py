@@ -55,7 +55,7 @@ class Secret:
         ------
         InvalidError
             The text is no reference, or one of a scheme that neither core nor an installed flavor
-        knows; it is not shown, as it may be the secret.
+            knows; it is not shown, as it may be the secret.
         """
         if not isinstance(reference, str) or not _REFERENCE.fullmatch(reference):
             raise InvalidError("a secret is given as a reference", hint=f"write {_FORMS}")
