@@ -131,6 +131,14 @@ def _whatever_it_does(found: FoundFlavor) -> Iterator[None]:
             yield
     except KeyboardInterrupt:
         raise
+    except FlavorError as error:
+        # It knows itself why it cannot be used here: a library that this platform lacks.
+        raise FlavorError(
+            f"the flavor {found.name!r} of {found.distribution} {found.version} cannot be used: "
+            f"{error.message}",
+            hint=error.hint,
+            offender=Offender("flavor", name=found.name),
+        ) from error
     except pluggy.PluginValidationError as error:
         raise broken(found, " ".join(str(error).split())) from error
     except ModuleNotFoundError as error:

@@ -11,6 +11,7 @@ from metastore.errors import (
     AlreadyExistsError,
     ConflictError,
     InvalidError,
+    MetastoreError,
     NotFoundError,
     Offender,
 )
@@ -87,7 +88,7 @@ class NodePlanner:
                 self._check_reuse(index, draft, mode)
             by_uri = isinstance(mode, Reuse) and mode.by == "uri"
             if name is not None or by_uri:
-                target = self._type(index, draft).target
+                target = self._type_if_any(index, draft)
                 if isinstance(target, int):
                     if name is not None:
                         names.add((target, name))
@@ -112,7 +113,8 @@ class NodePlanner:
         for index, draft in enumerate(self.drafts):
             mode = draft.mode
             if isinstance(mode, Reuse) and mode.on_found != "keep":
-                found = self._found(draft, mode, self._type(index, draft).target)
+                type = self._type_if_any(index, draft)
+                found = None if type is None else self._found(draft, mode, type)
                 if isinstance(found, int) and found not in self._stored:
                     rows.add(found)
             elif isinstance(mode, Replace | Merge) and mode.id in self._stored:
@@ -182,6 +184,17 @@ class NodePlanner:
             )
         found = self._resolved[ref] = self._types.resolve(self.kind, ref, offender)
         return found
+
+    def _type_if_any(self, index: int, draft: NodeDraft) -> Target | None:
+        """The type that a draft names; None where it is none.
+
+        What is wrong with it is said when its turn comes, so that of several drafts the first is
+        told about, as by a store that takes them one by one.
+        """
+        try:
+            return self._type(index, draft).target
+        except MetastoreError:
+            return None
 
     def _content(self, index: int, draft: NodeDraft, declared: TypeState | None) -> Content:
         """The draft's fields, checked; `declared` None leaves the declared properties aside."""

@@ -7,10 +7,13 @@ from collections.abc import Callable
 
 from metastore.batch import Batch, Outcome, Written, WrittenBatch
 from metastore.changes import Answers, Applied, Changes, New, Questions, Target
-from metastore.model import LinkKind
+from metastore.model import LinkKind, NodeKind
 from metastore.rules import _links
 from metastore.rules._nodes import NodePlanner
 from metastore.rules._types import TypePlanner
+
+_ORDER = (NodeKind.ARTIFACT, NodeKind.EXECUTION, NodeKind.CONTEXT)
+"""In which nodes are planned, and so which of several errors is raised (contract 7.7)."""
 
 
 class Planner:
@@ -26,7 +29,7 @@ class Planner:
         self._now = time.time_ns() // 1_000_000 if now_ms is None else now_ms
         self._types = TypePlanner(batch.types)
         self._nodes = {
-            kind: NodePlanner(kind, drafts, self._types) for kind, drafts in batch.nodes.items()
+            kind: NodePlanner(kind, batch.nodes[kind], self._types) for kind in _ORDER
         }
 
     def run(self, lookup: Callable[[Questions], Answers]) -> Changes:

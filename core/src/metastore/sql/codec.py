@@ -77,18 +77,15 @@ def _encode(value: Value) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         return _STRINGS, (STRUCT_PREFIX + base64.b64encode(_struct_bytes(value)).decode(),)
     proto = cast("Proto", value)
     # Imported on use: most stores hold neither structs nor protos.
-    from google.protobuf.any_pb2 import Any as AnyMessage
+    from metastore.protobuf import any_of
 
-    message = AnyMessage(type_url=proto.type_url, value=proto.value)
-    return _PROTOS, (base64.b64encode(message.SerializeToString()).decode(),)
+    return _PROTOS, (base64.b64encode(any_of(proto).SerializeToString()).decode(),)
 
 
 def _struct_bytes(value: dict[str, JSONValue]) -> bytes:
-    from google.protobuf.struct_pb2 import Struct
+    from metastore.protobuf import struct_of
 
-    message = Struct()
-    message.update(value)
-    return message.SerializeToString(deterministic=True)
+    return struct_of(value).SerializeToString(deterministic=True)
 
 
 def value_columns(table: Table, *, mixed: bool) -> Sequence[ColumnElement[Any]]:
@@ -139,7 +136,8 @@ def decode(
 
 def _decode_struct(text: str) -> Value:
     from google.protobuf.message import DecodeError
-    from google.protobuf.struct_pb2 import Struct
+
+    from metastore.protobuf import Struct, plain_struct
 
     message = Struct()
     try:
@@ -147,27 +145,17 @@ def _decode_struct(text: str) -> Value:
     except (binascii.Error, DecodeError, UnicodeDecodeError, ValueError):
         # Not written by us, and no struct: then it is text, which is more than an error.
         return text
-    return {key: _plain(item) for key, item in message.fields.items()}
-
-
-def _plain(item: Any) -> JSONValue:
-    kind = item.WhichOneof("kind")
-    if kind == "struct_value":
-        return {key: _plain(each) for key, each in item.struct_value.fields.items()}
-    if kind == "list_value":
-        return [_plain(each) for each in item.list_value.values]
-    if kind is None or kind == "null_value":
-        return None
-    return cast("JSONValue", getattr(item, kind))
+    return plain_struct(message)
 
 
 def _decode_proto(stored: str | bytes) -> Value | None:
-    from google.protobuf.any_pb2 import Any as AnyMessage
     from google.protobuf.message import DecodeError
+
+    from metastore.protobuf import AnyMessage, proto_of
 
     message = AnyMessage()
     try:
         message.ParseFromString(base64.b64decode(stored, validate=True))
     except (binascii.Error, DecodeError, UnicodeDecodeError, ValueError):
         return None
-    return Proto(message.type_url, message.value)
+    return proto_of(message)

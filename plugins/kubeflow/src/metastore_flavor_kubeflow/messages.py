@@ -1,0 +1,227 @@
+"""ML Metadata's messages, from and to the records of metastore.
+
+The two differ in what they call things (``last_known_state``, ``last_update_time_since_epoch``) and
+in how they say that something is not there: a field that is not set, and None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from google.protobuf import json_format
+from metastore import (
+    Artifact,
+    Batch,
+    Event,
+    EventType,
+    Execution,
+    NodeDraft,
+    NodeKind,
+    PropertyKind,
+    Proto,
+    Type,
+    TypeKey,
+)
+from metastore.batch import WriteMode
+from metastore.model import SIMPLE_TYPES, AnyNode, PathStep, Value
+from metastore.protobuf import any_of, plain_struct, proto_of, struct_of
+from metastore_flavor_kubeflow.protocol import message_class, pb, type_class
+
+__all__ = [
+    "add_type",
+    "draft_of",
+    "event_message",
+    "fill_node",
+    "fill_type",
+    "node_message",
+    "path_of",
+    "type_message",
+    "value_of",
+]
+
+_STATE = {NodeKind.ARTIFACT: "state", NodeKind.EXECUTION: "last_known_state"}
+
+
+def value_of(message: Any) -> Value | None:
+    """The value of a `pb.Value`; None where it has no content."""
+    kind = message.WhichOneof("value")
+    if kind is None:
+        return None
+    if kind == "struct_value":
+        return plain_struct(message.struct_value)
+    if kind == "proto_value":
+        return proto_of(message.proto_value)
+    value: Value = getattr(message, kind)
+    return value
+
+
+def _fill_values(messages: Any, values: Mapping[str, Value]) -> None:
+    for key, value in values.items():
+        message = messages[key]
+        if isinstance(value, str):
+            message.string_value = value
+        elif isinstance(value, bool):
+            message.bool_value = value
+        elif isinstance(value, int):
+            message.int_value = value
+        elif isinstance(value, float):
+            message.double_value = value
+        elif isinstance(value, Proto):
+            message.proto_value.CopyFrom(any_of(value))
+        else:
+            # An empty struct has nothing to merge, and is there all the same.
+            message.struct_value.SetInParent()
+            message.struct_value.MergeFrom(struct_of(value))
+
+
+def fill_node(message: Any, node: AnyNode) -> None:
+    """Make an empty message the node's."""
+    message.id = node.id
+    message.type_id = node.type_id
+    message.type = node.type
+    if node.name is not None:
+        message.name = node.name
+    if node.external_id is not None:
+        message.external_id = node.external_id
+    if isinstance(node, Artifact):
+        message.uri = node.uri
+        if node.state is not None:
+            message.state = node.state
+    elif isinstance(node, Execution) and node.state is not None:
+        message.last_known_state = node.state
+    message.create_time_since_epoch = node.create_time_ms
+    message.last_update_time_since_epoch = node.update_time_ms
+    _fill_values(message.properties, node.properties)
+    _fill_values(message.custom_properties, node.custom_properties)
+
+
+def node_message(kind: NodeKind, node: AnyNode) -> Any:
+    """The node as a `pb.Artifact`, `pb.Execution` or `pb.Context`."""
+    message = message_class(kind)()
+    fill_node(message, node)
+    return message
+
+
+def draft_of(kind: NodeKind, message: Any, mode: WriteMode) -> NodeDraft:
+    """What a client's node says is to be written; its times and its type's name say nothing."""
+    state = None
+    if kind in _STATE and message.HasField(_STATE[kind]):
+        state = getattr(message, _STATE[kind])
+    return NodeDraft(
+        message.type_id if message.HasField("type_id") else None,
+        message.name if message.HasField("name") else None,
+        message.uri if kind is NodeKind.ARTIFACT else "",
+        state,
+        message.external_id if message.HasField("external_id") else None,
+        {key: value_of(value) for key, value in message.properties.items()},
+        {key: value_of(value) for key, value in message.custom_properties.items()},
+        mode,
+    )
+
+
+# Types.
+
+_BASE_TYPES = {
+    (kind, number): name
+    for kind, names in SIMPLE_TYPES.items()
+    for number, name in enumerate(names, 1)
+}
+"""The names behind `SystemDefinedBaseType`, whose numbers follow the order of the simple types."""
+_BASE_NUMBERS = {(kind, name): number for (kind, number), name in _BASE_TYPES.items()}
+
+
+def fill_type(message: Any, type: Type) -> None:
+    """Make an empty message the type's."""
+    message.id = type.id
+    message.name = type.name
+    for field in ("version", "description", "external_id"):
+        value = getattr(type, field)
+        if value is not None:
+            setattr(message, field, value)
+    for key, kind in type.properties.items():
+        message.properties[key] = kind
+    if type.base_type is not None:
+        message.base_type = _BASE_NUMBERS[type.kind, type.base_type]
+    if type.kind is NodeKind.EXECUTION:
+        for field, text in (("input_type", type.input_type), ("output_type", type.output_type)):
+            if text is not None:
+                _fill_structure(getattr(message, field), text)
+
+
+def _fill_structure(message: Any, text: str) -> None:
+    try:
+        json_format.Parse(text, message, ignore_unknown_fields=True)
+    except json_format.ParseError:
+        # Of another program, or damaged: a type can be used without it.
+        message.Clear()
+
+
+def type_message(type: Type) -> Any:
+    """The type as a `pb.ArtifactType`, `pb.ExecutionType` or `pb.ContextType`."""
+    message = type_class(type.kind)()
+    fill_type(message, type)
+    return message
+
+
+def add_type(batch: Batch, kind: NodeKind, message: Any, *, can_add: bool, can_omit: bool) -> None:
+    """Add a client's type to a batch; a property without a kind is left to the planner."""
+    structures = dict.fromkeys(("input_type", "output_type"))
+    if kind is NodeKind.EXECUTION:
+        structures = {
+            field: json_format.MessageToJson(getattr(message, field), indent=None)
+            if message.HasField(field)
+            else None
+            for field in structures
+        }
+    batch.type(
+        kind,
+        message.name,
+        {key: _property_kind(number) for key, number in message.properties.items()},
+        version=message.version if message.HasField("version") else None,
+        description=message.description if message.HasField("description") else None,
+        base_type=_BASE_TYPES[kind, message.base_type] if message.HasField("base_type") else None,
+        external_id=message.external_id if message.HasField("external_id") else None,
+        can_add_properties=can_add,
+        can_omit_properties=can_omit,
+        **structures,
+    )
+
+
+def _property_kind(number: int) -> Any:
+    return PropertyKind(number) if number else None
+
+
+# Events.
+
+
+def path_of(message: Any) -> tuple[PathStep, ...]:
+    """The path of a `pb.Event`; a step that is neither an index nor a key is none."""
+    kinds = ((step, step.WhichOneof("value")) for step in message.path.steps)
+    return tuple(getattr(step, kind) for step, kind in kinds if kind is not None)
+
+
+def fill_events(messages: Any, events: Iterable[Event]) -> None:
+    """Add the events to a repeated field."""
+    for event in events:
+        message = messages.add(
+            artifact_id=event.artifact_id,
+            execution_id=event.execution_id,
+            type=event.type,
+            milliseconds_since_epoch=event.time_ms,
+        )
+        for step in event.path:
+            if isinstance(step, int):
+                message.path.steps.add(index=step)
+            else:
+                message.path.steps.add(key=step)
+
+
+def event_type_of(message: Any) -> EventType:
+    """The type of a `pb.Event`, UNKNOWN where it has none."""
+    return EventType(message.type)
+
+
+def key_of(kind: NodeKind, request: Any) -> TypeKey:
+    """The type that a request names by ``type_name`` and ``type_version``."""
+    return TypeKey(kind, request.type_name, request.type_version or None)

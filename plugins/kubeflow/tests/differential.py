@@ -1,0 +1,289 @@
+"""The same random calls to ML Metadata's engine and to a `Service`: the same answers.
+
+What may differ is an `Exemption`: it names RPC and field, and the decision of docs/contract.md,
+section 12, behind it.  Where the stores hold different things afterwards, the sequence ends there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any, NamedTuple
+
+from metastore import MemoryMetadataStore
+from metastore_flavor_kubeflow.protocol import request_of, response_of
+from metastore_flavor_kubeflow.serving._refusals import Refusal
+from metastore_flavor_kubeflow.serving._service import Service
+
+from .engine import Answer, Engine
+from .random_calls import Call, Calls
+
+OK, INVALID, NOT_FOUND, EXISTS, INTERNAL = 0, 3, 5, 6, 13
+
+
+@dataclass
+class Result:
+    """What a sequence came to."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    """Calls by RPC, and by ``error RPC``; ``exempt NAME``."""
+    difference: str | None = None
+
+
+def open_store(flavor: str) -> Any:
+    """An empty store, in memory."""
+    if flavor == "memory":
+        return MemoryMetadataStore.open(None)
+    import metastore
+
+    return metastore.connect(f"{flavor}://").backend
+
+
+def answer_of(service: Service, rpc: str, request: bytes) -> Answer:
+    """What a call to our service comes to."""
+    try:
+        return Answer(OK, service.call(rpc, request))
+    except Refusal as refusal:
+        return Answer(refusal.code.value[0], message=refusal.message)
+
+
+class Exemption(NamedTuple):
+    """A difference that is meant."""
+
+    rpc: str
+    field: str
+    decision: str
+    """Of docs/contract.md, and so of the design."""
+    applies: Callable[[Any, Answer, Answer], bool]
+    """Of request, their answer and ours, whose codes differ."""
+
+
+def run(seed: int, flavor: str) -> Result:
+    """Run the sequence of a seed, to its end or to the first difference."""
+    result, engine, store = Result(), Engine(), open_store(flavor)
+    service, history = Service(store), list[Call]()
+    try:
+        for call in Calls(seed):
+            if not _compare(call, engine, service, result, history):
+                break
+            history.append(call)
+    finally:
+        store.close()
+    return result
+
+
+def _compare(
+    call: Call, engine: Engine, service: Service, result: Result, history: list[Call]
+) -> bool:
+    """Make one call of both; whether to go on."""
+    theirs_request, ours_request = call.request, call.request
+    if call.guards:
+        id = call.request.artifacts[0].id
+        theirs_request = _with_time(call.request, lambda rpc, data: engine.call(rpc, data), id)
+        ours_request = _with_time(call.request, lambda rpc, data: answer_of(service, rpc, data), id)
+    pages = ([], [])
+    while True:
+        theirs = engine.call(call.rpc, theirs_request.SerializeToString())
+        ours = answer_of(service, call.rpc, ours_request.SerializeToString())
+        result.counts[call.rpc] += 1
+        result.counts[f"error {call.rpc}"] += bool(theirs.code)
+        if theirs.code != ours.code:
+            if theirs.code and ours.code and has_both_errors(call, ours.code, history):
+                result.counts["several errors in one request"] += 1
+                return True
+            for each in EXEMPTIONS:
+                if each.rpc == call.rpc and each.applies(call.request, theirs, ours):
+                    result.counts[f"exempt {each.rpc}.{each.field}: {each.decision}"] += 1
+                    return False
+            result.difference = (
+                f"{call.rpc}: code {theirs.code} ({theirs.message}), "
+                f"ours {ours.code} ({ours.message})\n{call.request}"
+            )
+            return False
+        if theirs.code:
+            return True
+        wanted, given = _parsed(call, theirs), _parsed(call, ours)
+        is_last = not _tokens(call, wanted)
+        if is_last is bool(_tokens(call, given)):
+            result.difference = f"{call.rpc}: token {not is_last}, ours {is_last}\n{call.request}"
+            return False
+        if _by_update_time(call):
+            # Whether two updates fall into one millisecond is chance: the order with it.
+            pages[0].extend(_nodes(wanted))
+            pages[1].extend(_nodes(given))
+        elif _normal(call.rpc, wanted) != _normal(call.rpc, given):
+            result.difference = (
+                f"{call.rpc}: answers differ\n{call.request}\nTHEIRS\n{wanted}\nOURS\n{given}"
+            )
+            return False
+        if is_last:
+            break
+        theirs_request = _next(theirs_request, wanted)
+        ours_request = _next(ours_request, given)
+    key = lambda node: node.id  # noqa: E731 - twice
+    if sorted(pages[0], key=key) != sorted(pages[1], key=key):
+        result.difference = f"{call.rpc}: lists differ\n{call.request}\n{pages[0]}\nOURS\n{pages[1]}"
+        return False
+    return True
+
+
+def _with_time(request: Any, ask: Callable[[str, bytes], Answer], id: int) -> Any:
+    """The request, with the update time that the store has; every third one a little wrong."""
+    changed = type(request)()
+    changed.CopyFrom(request)
+    read = request_of("GetArtifactsByID")(artifact_ids=[id])
+    response = response_of("GetArtifactsByID").FromString(
+        ask("GetArtifactsByID", read.SerializeToString()).response
+    )
+    if response.artifacts:
+        time = response.artifacts[0].last_update_time_since_epoch
+        wrong = len(request.artifacts[0].uri) % 3 == 0
+        changed.artifacts[0].last_update_time_since_epoch = time + wrong
+    return changed
+
+
+def _parsed(call: Call, answer: Answer) -> Any:
+    return response_of(call.rpc).FromString(answer.response)
+
+
+def _tokens(call: Call, response: Any) -> str:
+    return getattr(response, "next_page_token", "") if call.is_list else ""
+
+
+def _by_update_time(call: Call) -> bool:
+    return call.is_list and call.request.options.order_by_field.field == 2
+
+
+def _nodes(response: Any) -> list[Any]:
+    ((_, nodes),) = [
+        (field, value) for field, value in response.ListFields() if field.name != "next_page_token"
+    ] or [(None, [])]
+    for node in nodes:
+        _forget_times(node)
+    return list(nodes)
+
+
+def _next(request: Any, response: Any) -> Any:
+    following = type(request)()
+    following.CopyFrom(request)
+    following.options.next_page_token = response.next_page_token
+    return following
+
+
+def _normal(rpc: str, response: Any) -> Any:
+    """The answer without what is chance, or better with us on purpose."""
+    _forget_times(response)
+    if hasattr(response, "next_page_token"):
+        # Ours have no listed_ids; 12.15.
+        response.ClearField("next_page_token")
+    if rpc.endswith("Types"):
+        # 12.11: ML Metadata leaves out the external ids of types here.
+        for field, types in response.ListFields():
+            if field.message_type is not None:
+                for each in types:
+                    each.ClearField("external_id")
+    if rpc == "GetLineageSubgraph":
+        graph = response.lineage_subgraph
+        for descriptor, messages in graph.ListFields():
+            if descriptor.name.endswith("_types"):
+                for each in messages:
+                    each.ClearField("external_id")
+            # Their order is that of a hash table.
+            ordered = sorted(messages, key=lambda each: each.SerializeToString(deterministic=True))
+            graph.ClearField(descriptor.name)
+            getattr(graph, descriptor.name).extend(ordered)
+    return response
+
+
+def _forget_times(message: Any) -> None:
+    """Take the clock's times out of a message, and round its doubles as ML Metadata does (12.1)."""
+    for descriptor, value in message.ListFields():
+        name = descriptor.name
+        if name in ("create_time_since_epoch", "last_update_time_since_epoch"):
+            message.ClearField(name)
+        elif name == "milliseconds_since_epoch" and value > 10**12:
+            message.ClearField(name)
+        elif name == "double_value":
+            message.double_value = float(f"{value:f}")
+        elif descriptor.message_type is not None and descriptor.message_type.has_options and (
+            descriptor.message_type.GetOptions().map_entry
+        ):
+            if descriptor.message_type.fields_by_name["value"].message_type is not None:
+                for each in value.values():
+                    _forget_times(each)
+        elif descriptor.message_type is not None:
+            for each in value if descriptor.label == descriptor.LABEL_REPEATED else [value]:
+                _forget_times(each)
+
+
+_NODES = {"artifacts": "artifact", "executions": "execution", "contexts": "context"}
+
+
+def has_both_errors(call: Call, code: int, history: list[Call]) -> bool:
+    """Whether a request that ML Metadata refuses has a mistake of that code besides: then which of
+    the two is told is chance (contract 7.7).
+
+    Asks the engine itself: one that has the same history, with requests of which all but one or two
+    parts were mended.
+    """
+    parts = _parts(call.request)
+    chosen = [*([each] for each in parts), *combinations(parts, 2)]
+    for kept in chosen:
+        engine = Engine()
+        for each in history:
+            engine.call(each.rpc, each.request.SerializeToString())
+        mended = _mended(call.request, kept, engine)
+        if engine.call(call.rpc, mended.SerializeToString()).code == code:
+            return True
+    return False
+
+
+def _parts(request: Any) -> list[tuple[str, int]]:
+    parts = []
+    for field, value in request.ListFields():
+        if field.label == field.LABEL_REPEATED and field.message_type is not None:
+            parts += [(field.name, index) for index in range(len(value))]
+        elif field.name == "execution":
+            parts.append((field.name, 0))
+    return parts
+
+
+def _mended(request: Any, kept: Collection[tuple[str, int]], engine: Engine) -> Any:
+    mended = type(request)()
+    mended.CopyFrom(request)
+    for name, index in reversed(_parts(request)):
+        if (name, index) in kept:
+            continue
+        if name == "execution":
+            _mend(mended.execution, "execution", index, engine)
+        elif name in _NODES:
+            _mend(getattr(mended, name)[index], _NODES[name], index, engine)
+        elif name == "artifact_event_pairs":
+            pair = getattr(mended, name)[index]
+            pair.Clear()
+        else:
+            del getattr(mended, name)[index]
+    return mended
+
+
+def _mend(node: Any, kind: str, index: int, engine: Engine) -> None:
+    """Make a node one that is surely right: new, of a type that is there, without properties."""
+    rpc = f"Get{kind.capitalize()}Types"
+    answer = engine.call(rpc, request_of(rpc)().SerializeToString())
+    types = getattr(response_of(rpc).FromString(answer.response), f"{kind}_types")
+    node.Clear()
+    node.type_id = types[0].id if types else 0
+    if kind == "context":
+        node.name = f"mended {index}"
+
+
+def _names_missing_end(request: Any, theirs: Answer, ours: Answer) -> bool:
+    return theirs.code == OK and ours.code == INVALID and "which event at" in ours.message
+
+
+EXEMPTIONS = [
+    Exemption("PutExecution", "event.artifact_id", "12.6", _names_missing_end),
+    Exemption("PutLineageSubgraph", "event_edges.event", "12.6", _names_missing_end),
+]
