@@ -50,6 +50,11 @@ class Calls:
     def __iter__(self) -> Iterator[Call]:
         for kind in KINDS:
             yield self._plain_type(kind)
+        wrong, self._wrong = self._wrong, 0.0
+        for kind in KINDS:
+            for _ in range(self._random.randrange(3)):
+                yield self._put_nodes(kind, updates=0.0)
+        self._wrong = wrong
         makers: list[tuple[Callable[[], Call], int]] = [
             (self._put_type, 4),
             (self._put_types, 2),
@@ -79,8 +84,8 @@ class Calls:
 
     def _id(self) -> int:
         if self._is_wrong():
-            return self._random.choice((0, -1, 99, 2**62))
-        return self._random.randrange(1, 6)
+            return self._random.choice((0, -1, 99, 2**62, 7))
+        return self._random.randrange(1, 4)
 
     def _ids(self) -> list[int]:
         return [self._id() for _ in range(self._random.randrange(4))]
@@ -141,7 +146,7 @@ class Calls:
         node = getattr(pb, kind.capitalize())()
         if updates:
             node.id = self._id()
-        if r.random() < (0.6 if updates else 0.97):
+        if not self._is_wrong() if not updates else r.random() < 0.6:
             node.type_id = self._type_id(kind)
         if kind == "context" or r.random() < 0.5:
             node.name = self._name()
@@ -220,12 +225,12 @@ class Calls:
 
     # Nodes.
 
-    def _put_nodes(self) -> Call:
-        kind = self._kind()
+    def _put_nodes(self, kind: str | None = None, *, updates: float = 0.3) -> Call:
+        kind = self._kind() if kind is None else kind
         request = getattr(service, f"Put{kind.capitalize()}sRequest")()
         for _ in range(self._random.choice((1, 1, 1, 2, 3))):
-            updates = self._random.random() < 0.3
-            getattr(request, f"{kind}s").append(self._node(kind, updates=updates))
+            node = self._node(kind, updates=self._random.random() < updates)
+            getattr(request, f"{kind}s").append(node)
         return Call(f"Put{kind.capitalize()}s", request)
 
     def _put_masked(self) -> Call:

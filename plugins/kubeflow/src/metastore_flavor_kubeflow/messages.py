@@ -125,9 +125,10 @@ def draft_of(kind: NodeKind, message: Any, mode: WriteMode) -> NodeDraft:
 _BASE_TYPES = {
     (kind, number): name
     for kind, names in SIMPLE_TYPES.items()
-    for number, name in enumerate(names, 1)
+    for number, name in enumerate(("UNSET", *names))
 }
-"""The names behind `SystemDefinedBaseType`, whose numbers follow the order of the simple types."""
+"""The names behind `SystemDefinedBaseType`, whose numbers follow the order of the simple types;
+UNSET, to take a base type away, is none that a planner knows."""
 _BASE_NUMBERS = {(kind, name): number for (kind, number), name in _BASE_TYPES.items()}
 
 

@@ -55,13 +55,15 @@ def get_lineage_subgraph(store: BaseMetadataStore, request: Any, response: Any) 
     wanted = {path for path in request.read_mask.paths if path in _FIELDS}
     if not request.read_mask.paths:
         wanted = set(_FIELDS)
+    # There, also where nothing is in it.
+    response.lineage_subgraph.SetInParent()
     _fill(store, walk, wanted, response.lineage_subgraph)
 
 
 class _Ending(NamedTuple):
     """Nodes beyond which the walk does not go."""
 
-    filter: Filter
+    filter_query: str
     is_included: bool
 
 
@@ -71,7 +73,7 @@ def _endings(options: Any) -> dict[NodeKind, _Ending]:
         (NodeKind.EXECUTION, options.ending_executions),
     )
     return {
-        kind: _Ending(Filter.parse(kind, ending.filter_query), ending.include_ending_nodes)
+        kind: _Ending(ending.filter_query, ending.include_ending_nodes)
         for kind, ending in given
         if ending.filter_query
     }
@@ -137,11 +139,13 @@ class _Walk:
 
     def _ended(self, kind: NodeKind, ids: set[int]) -> set[int]:
         """Which of the nodes the walk does not go beyond."""
-        if kind not in self._endings:
+        if kind not in self._endings or not ids:
             return set()
+        # Here, because ML Metadata does not look at a filter that it has no nodes for.
+        filter = Filter.parse(kind, self._endings[kind].filter_query)
         ended: set[int] = set()
         for some in _batches(ids):
-            query = NodeQuery(kind, ids=some, filter=self._endings[kind].filter)
+            query = NodeQuery(kind, ids=some, filter=filter)
             ended.update(node.id for node in self._store.find_nodes(query))
         return ended
 

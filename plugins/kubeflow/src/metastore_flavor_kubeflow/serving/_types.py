@@ -21,8 +21,7 @@ __all__ = [
     "put_types",
 ]
 
-_UNSET = 0
-"""Of `SystemDefinedBaseType`."""
+_SIMPLE = frozenset(name for names in SIMPLE_TYPES.values() for name in names)
 
 
 def put_type(kind: NodeKind, store: BaseMetadataStore, request: Any, response: Any) -> None:
@@ -58,10 +57,6 @@ def _check_flags(request: Any) -> None:
 
 
 def _add(batch: Batch, kind: NodeKind, message: Any, request: Any) -> None:
-    if message.HasField("base_type") and message.base_type == _UNSET:
-        raise Refusal(
-            StatusCode.UNIMPLEMENTED, "a base type cannot be removed; leave base_type out"
-        )
     add_type(batch, kind, message, can_add=request.can_add_fields, can_omit=request.can_omit_fields)
 
 
@@ -72,10 +67,17 @@ def _write(store: BaseMetadataStore, batch: Batch) -> Sequence[int]:
     except InvalidError as error:
         index = error.offender.index if error.offender is not None else None
         draft = batch.types[index] if index is not None else None
-        # The name and the kinds of properties aside, a draft with a base type can only be wrong
-        # in that: ML Metadata calls it a feature to come.
-        named = draft is not None and draft.key.name and None not in draft.properties.values()
-        if named and draft is not None and draft.base_type is not None:
+        if draft is None or not draft.key.name:
+            raise
+        unknown = [key for key, kind in draft.properties.items() if kind is None]
+        if unknown:
+            # To a stored property without regard to its kind, ML Metadata says what it says to
+            # another kind.
+            stored = store.read_types(TypeQuery(draft.key.kind, keys=[draft.key]))
+            if stored and stored[0].properties.keys() & set(unknown):
+                raise Refusal(StatusCode.ALREADY_EXISTS, str(error)) from error
+        elif draft.base_type is not None:
+            # Nothing else can be wrong with it; ML Metadata calls it a feature to come.
             raise Refusal(StatusCode.UNIMPLEMENTED, str(error)) from error
         raise
 
@@ -90,9 +92,10 @@ def get_type(kind: NodeKind, store: BaseMetadataStore, request: Any, response: A
 
 
 def get_types(kind: NodeKind, store: BaseMetadataStore, request: Any, response: Any) -> None:  # noqa: ARG001 - as the others
-    """Get{Artifact,Execution,Context}Types: all but the simple types."""
+    """Get{Artifact,Execution,Context}Types: all but those that are called as simple types are."""
     found = store.read_types(TypeQuery(kind))
-    fill_types(response, kind, [each for each in found if each.name not in SIMPLE_TYPES[kind]])
+    hidden = _SIMPLE if SIMPLE_TYPES[kind] else ()
+    fill_types(response, kind, [each for each in found if each.name not in hidden])
 
 
 def get_types_by_id(kind: NodeKind, store: BaseMetadataStore, request: Any, response: Any) -> None:

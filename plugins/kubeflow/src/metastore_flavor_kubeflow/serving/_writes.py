@@ -12,12 +12,14 @@ from metastore import (
     Batch,
     Insert,
     Merge,
+    MetastoreError,
     NodeKind,
     NotFoundError,
     Offender,
     Ref,
     Replace,
     Reuse,
+    TypeQuery,
     WrittenBatch,
 )
 from metastore.batch import Keys, NodeRef, WriteMode
@@ -197,16 +199,27 @@ def put_lineage_subgraph(store: BaseMetadataStore, request: Any, response: Any) 
     for edge in request.event_edges:
         if not edge.HasField("event"):
             raise _invalid("an event edge has no event")
-        _add_event(
-            batch,
-            edge.event,
-            _end(edge, NodeKind.ARTIFACT, request.artifacts, artifacts),
-            _end(edge, NodeKind.EXECUTION, request.executions, executions),
-        )
-    written = _write(store, batch)
+        execution = _end(edge, NodeKind.EXECUTION, request.executions, executions)
+        artifact = _end(edge, NodeKind.ARTIFACT, request.artifacts, artifacts)
+        _add_event(batch, edge.event, artifact, execution)
+    try:
+        written = _write(store, batch)
+    except (Refusal, MetastoreError):
+        # Before all else ML Metadata looks for the types of all nodes, of updates too.
+        _check_types(store, request)
+        raise
     response.execution_ids.extend(_id(each, written) for each in executions)
     response.artifact_ids.extend(_id(each, written) for each in artifacts)
     response.context_ids.extend(_id(each, written) for each in contexts)
+
+
+def _check_types(store: BaseMetadataStore, request: Any) -> None:
+    for kind in NODE_KINDS:
+        wanted = {message.type_id for message in getattr(request, f"{kind.label}s")}
+        found = {type.id for type in store.read_types(TypeQuery(kind, ids=sorted(wanted)))}
+        if wanted - found:
+            missing = ", ".join(map(str, sorted(wanted - found)))
+            raise Refusal(StatusCode.NOT_FOUND, f"there is no {kind.label} type with id {missing}")
 
 
 def _end(edge: Any, kind: NodeKind, messages: Any, added: list[Any]) -> NodeRef:
@@ -242,13 +255,14 @@ def _add_artifact(batch: Batch, message: Any, by_external_id: bool) -> Ref:
 
 def _add_context(batch: Batch, message: Any, options: Any) -> NodeRef:
     """Add a context; where the client says that a stored one is to stay as it is, its id."""
+    has_id = message.HasField("id")
+    if has_id and getattr(options, "force_reuse_context", False):
+        id: int = message.id
+        return id
     if not message.HasField("type_id") or not message.name:
         raise _invalid("a context has no type_id or no name")
     mode: WriteMode = Insert()
-    if message.HasField("id"):
-        if getattr(options, "force_reuse_context", False):
-            id: int = message.id
-            return id
+    if has_id:
         mode = Replace(message.id)
     elif options.reuse_context_if_already_exist:
         mode = Reuse(by="name")
@@ -289,9 +303,10 @@ def _is_missing_type(batch: Batch, offender: Offender | None) -> bool:
 
 def _is_kept(batch: Batch, offender: Offender | None, contexts: Collection[int]) -> bool:
     """Whether a context that a client wants reused by its id is not there."""
-    if offender is None or offender.index is None or offender.kind != LinkKind.ASSOCIATION.label:
-        return False
-    return batch.links[LinkKind.ASSOCIATION][offender.index].context in contexts
+    for kind in (LinkKind.ASSOCIATION, LinkKind.ATTRIBUTION):
+        if offender is not None and offender.kind == kind.label and offender.index is not None:
+            return batch.links[kind][offender.index].context in contexts
+    return False
 
 
 def _given(message: Any, field: str) -> Any:

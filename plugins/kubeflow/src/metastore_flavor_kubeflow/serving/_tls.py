@@ -1,0 +1,67 @@
+"""The server's certificate, read again when it is renewed."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+
+__all__ = ["TLSFiles"]
+
+log = logging.getLogger("metastore.serve")
+
+
+@dataclass(frozen=True)
+class TLSFiles:
+    """Files in PEM form.
+
+    certificate, key:
+        The server's, the chain included; the key has no passphrase.
+    client_ca:
+        Clients must have a certificate of this authority; None for any client.
+    """
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """Credentials that follow the files: who renews them need not restart the server.
+
+        Raises
+        ------
+        OSError
+            One of the files cannot be read.
+        """
+        current = self._stamp(), self._configuration()
+
+        def renewed() -> grpc.ServerCertificateConfiguration | None:
+            nonlocal current
+            try:
+                stamp = self._stamp()
+                if stamp == current[0]:
+                    return None
+                current = stamp, self._configuration()
+            except OSError as error:
+                # Half renewed: the old one serves on, and the next connection asks again.
+                log.warning("the certificate cannot be read again (%s)", error.strerror)
+                return None
+            log.info("the certificate was renewed")
+            return current[1]
+
+        return grpc.dynamic_ssl_server_credentials(
+            current[1], renewed, require_client_authentication=self.client_ca is not None
+        )
+
+    def _files(self) -> list[Path]:
+        return [each for each in (self.certificate, self.key, self.client_ca) if each is not None]
+
+    def _stamp(self) -> list[tuple[int, int]]:
+        return [(each.stat().st_mtime_ns, each.stat().st_ino) for each in self._files()]
+
+    def _configuration(self) -> grpc.ServerCertificateConfiguration:
+        ca = None if self.client_ca is None else self.client_ca.read_bytes()
+        pair = self.key.read_bytes(), self.certificate.read_bytes()
+        return grpc.ssl_server_certificate_configuration([pair], root_certificates=ca)
