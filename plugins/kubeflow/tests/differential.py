@@ -6,9 +6,10 @@ section 12, behind it.  Where the stores hold different things afterwards, the s
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ OK, INVALID, NOT_FOUND, EXISTS, ABORTED, INTERNAL = 0, 3, 5, 6, 10, 13
 class Result:
     """What a sequence came to."""
 
-    counts: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = dataclasses.field(default_factory=Counter)
     """Calls by RPC, and by ``error RPC``; ``exempt NAME``."""
     difference: str | None = None
 
@@ -81,7 +82,7 @@ def _compare(
     theirs_request, ours_request = call.request, call.request
     if call.guards:
         id = call.request.artifacts[0].id
-        theirs_request = _with_time(call.request, lambda rpc, data: engine.call(rpc, data), id)
+        theirs_request = _with_time(call.request, engine.call, id)
         ours_request = _with_time(call.request, lambda rpc, data: answer_of(service, rpc, data), id)
     if _by_update_time(call):
         return _compare_by_update_time(call, engine, service, result)
@@ -110,9 +111,7 @@ def _compare(
         ours_request = _next(ours_request, tokens[1])
 
 
-def _explain(
-    call: Call, theirs: Answer, ours: Answer, result: Result, history: list[Call]
-) -> bool:
+def _explain(call: Call, theirs: Answer, ours: Answer, result: Result, history: list[Call]) -> bool:
     """Judge two codes that differ; whether to go on."""
     if theirs.code and ours.code and has_both_errors(call, ours.code, history):
         result.counts["several errors in one request"] += 1
@@ -128,9 +127,7 @@ def _explain(
     return False
 
 
-def _compare_by_update_time(
-    call: Call, engine: Engine, service: Service, result: Result
-) -> bool:
+def _compare_by_update_time(call: Call, engine: Engine, service: Service, result: Result) -> bool:
     """Compare the whole lists, as sets.
 
     Whether two updates fall into one millisecond is chance, the order with it; and of nodes of one
@@ -239,20 +236,18 @@ def _normal(rpc: str, response: Any) -> Any:
 def _forget_times(message: Any) -> None:
     """Take the clock's times out of a message, and round its doubles as ML Metadata does (12.1)."""
     for descriptor, value in message.ListFields():
-        name = descriptor.name
-        if name in ("create_time_since_epoch", "last_update_time_since_epoch"):
-            message.ClearField(name)
-        elif name == "milliseconds_since_epoch" and value > 10**12:
+        name, inner = descriptor.name, descriptor.message_type
+        is_times = name in ("create_time_since_epoch", "last_update_time_since_epoch")
+        # Random times of events are earlier.
+        if is_times or (name == "milliseconds_since_epoch" and value > 10**12):
             message.ClearField(name)
         elif name == "double_value":
             message.double_value = float(f"{value:f}")
-        elif descriptor.message_type is not None and descriptor.message_type.has_options and (
-            descriptor.message_type.GetOptions().map_entry
-        ):
-            if descriptor.message_type.fields_by_name["value"].message_type is not None:
+        elif inner is not None and inner.GetOptions().map_entry:
+            if inner.fields_by_name["value"].message_type is not None:
                 for each in value.values():
                     _forget_times(each)
-        elif descriptor.message_type is not None:
+        elif inner is not None:
             for each in value if descriptor.label == descriptor.LABEL_REPEATED else [value]:
                 _forget_times(each)
 
@@ -379,7 +374,11 @@ def _is_taken_away(request: Any, theirs: Answer, ours: Answer) -> bool:
 
 
 def _names_id_of_its_own(request: Any, theirs: Answer, ours: Answer) -> bool:
-    told = ("to update", "of an event is another one than that of", "of an event is another one than its")
+    told = (
+        "to update",
+        "of an event is another one than that of",
+        "of an event is another one than its",
+    )
     refused = ours.code == INVALID and any(each in ours.message for each in told)
     # A context to be reused by its id, which an earlier one of the request got.
     missed = ours.code == NOT_FOUND and "there is no context with id" in ours.message
@@ -388,9 +387,19 @@ def _names_id_of_its_own(request: Any, theirs: Answer, ours: Answer) -> bool:
 
 _FILTERING = (
     "GetLineageSubgraph",
-    *(f"Get{kind}s{suffix}" for kind in ("Artifact", "Execution", "Context") for suffix in ("", "ByType", "ByContext")),
+    *(
+        f"Get{kind}s{suffix}"
+        for kind in ("Artifact", "Execution", "Context")
+        for suffix in ("", "ByType", "ByContext")
+    ),
 )
-_PUTTING_NODES = ("PutArtifacts", "PutExecutions", "PutContexts", "PutExecution", "PutLineageSubgraph")
+_PUTTING_NODES = (
+    "PutArtifacts",
+    "PutExecutions",
+    "PutContexts",
+    "PutExecution",
+    "PutLineageSubgraph",
+)
 
 EXEMPTIONS = [
     *(
@@ -407,10 +416,7 @@ EXEMPTIONS = [
         for rpc in ("PutArtifactType", "PutExecutionType", "PutContextType", "PutTypes")
     ),
     Exemption("PutLineageSubgraph", "contexts.properties", "4.19", _is_kept),
-    *(
-        Exemption(rpc, "filter_query", "12.22", _repeats_state)
-        for rpc in _FILTERING
-    ),
+    *(Exemption(rpc, "filter_query", "12.22", _repeats_state) for rpc in _FILTERING),
     Exemption("PutExecution", "event.artifact_id", "12.6", _names_missing_end),
     Exemption("PutLineageSubgraph", "event_edges.event", "12.6", _names_missing_end),
 ]

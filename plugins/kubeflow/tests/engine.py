@@ -89,7 +89,7 @@ def main() -> None:
     server, port = server_of(Engine(arguments.store), arguments.port)
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-    print(port, flush=True)
+    print(port, flush=True)  # noqa: T201 - whoever started it reads it
     stopped.wait()
     server.stop(None).wait()
 

@@ -24,7 +24,17 @@ DECLARED = {
     "p": pb.PROTO,
 }
 CUSTOM = ("ci", "cs", "cd", "cb", "cst", "cp")
-TEXTS = ("", "x", "Ünïcode 🙂", "it's \"quoted\"", "line\nbreak", "LIVE", "100%", "a_b", "back\\slash")
+TEXTS = (
+    "",
+    "x",
+    "Ünïcode 🙂",
+    'it\'s "quoted"',
+    "line\nbreak",
+    "LIVE",
+    "100%",
+    "a_b",
+    "back\\slash",
+)
 
 
 class Call(NamedTuple):

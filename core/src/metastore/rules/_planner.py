@@ -28,9 +28,7 @@ class Planner:
         self._batch = batch
         self._now = time.time_ns() // 1_000_000 if now_ms is None else now_ms
         self._types = TypePlanner(batch.types)
-        self._nodes = {
-            kind: NodePlanner(kind, batch.nodes[kind], self._types) for kind in _ORDER
-        }
+        self._nodes = {kind: NodePlanner(kind, batch.nodes[kind], self._types) for kind in _ORDER}
 
     def run(self, lookup: Callable[[Questions], Answers]) -> Changes:
         """The changes that the batch comes to; raises for a batch that breaks a rule.

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from google.protobuf import json_format
+from google.protobuf.message import DecodeError
+
 from metastore import (
     Artifact,
     Batch,
@@ -26,16 +28,19 @@ from metastore import (
 from metastore.batch import WriteMode
 from metastore.model import SIMPLE_TYPES, AnyNode, PathStep, Value
 from metastore.protobuf import any_of, plain_struct, proto_of, struct_of
-from metastore_flavor_kubeflow.protocol import message_class, pb, type_class
+from metastore_flavor_kubeflow.protocol import message_class, type_class
 
 __all__ = [
     "add_type",
     "draft_of",
-    "event_message",
+    "event_type_of",
+    "fill_events",
     "fill_node",
     "fill_type",
+    "key_of",
     "node_message",
     "path_of",
+    "text_of",
     "type_message",
     "value_of",
 ]
@@ -225,4 +230,17 @@ def event_type_of(message: Any) -> EventType:
 
 def key_of(kind: NodeKind, request: Any) -> TypeKey:
     """The type that a request names by ``type_name`` and ``type_version``."""
-    return TypeKey(kind, request.type_name, request.type_version or None)
+    return TypeKey(kind, text_of(request.type_name), text_of(request.type_version) or None)
+
+
+def text_of(value: Any) -> str:
+    """The text of a field; what is no UTF-8 is bytes in Python's protobuf.
+
+    Raises
+    ------
+    DecodeError
+        It is none.
+    """
+    if not isinstance(value, str):
+        raise DecodeError("a text is not UTF-8")
+    return value

@@ -15,9 +15,7 @@ def metastore_flavor() -> Flavor:
         summary="Serves any store to ML Metadata's clients: Kubeflow Pipelines, TFX, ml-metadata",
         config="metastore_flavor_kubeflow.config:KubeflowConfig",
         store="metastore_flavor_kubeflow.store:KubeflowMetadataStore",
-        capabilities=Capabilities(
-            atomic_batch="nodes", given_times=False, exact_doubles=False
-        ),
+        capabilities=Capabilities(atomic_batch="nodes", given_times=False, exact_doubles=False),
     )
 
 

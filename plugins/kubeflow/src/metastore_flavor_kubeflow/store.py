@@ -28,7 +28,7 @@ class KubeflowMetadataStore(BaseMetadataStore, ABC):
             Always.
         """
         raise CapabilityError(
-            "this release of the flavor 'kubeflow' serves stores to ML Metadata's clients, and does "
-            "not open a metadata service itself",
+            "this release of the flavor 'kubeflow' serves stores to ML Metadata's clients, and "
+            "does not open a metadata service itself",
             hint="open the database behind the service with the flavor of that database",
         )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from grpc import StatusCode
+
 from metastore import (
     BaseMetadataStore,
     Event,
@@ -18,7 +19,7 @@ from metastore import (
     TypeQuery,
 )
 from metastore.model import NODE_KINDS
-from metastore_flavor_kubeflow.messages import fill_events
+from metastore_flavor_kubeflow.messages import fill_events, text_of
 from metastore_flavor_kubeflow.protocol import pb
 from metastore_flavor_kubeflow.serving._refusals import Refusal
 from metastore_flavor_kubeflow.serving._types import fill_types
@@ -35,12 +36,12 @@ _FIELDS = tuple(field.name for field in pb.LineageGraph.DESCRIPTOR.fields)
 
 
 def get_lineage_subgraph(store: BaseMetadataStore, request: Any, response: Any) -> None:
-    """Answer with the ids of the nodes, the whole events, and, as the mask says, links and types."""
+    """GetLineageSubgraph: ids of nodes, whole events, links and types, as the mask says."""
     options = request.lineage_subgraph_query_options
     which = options.WhichOneof("starting_nodes")
     if which is None:
         raise _invalid("neither starting_artifacts nor starting_executions are given")
-    text = getattr(options, which).filter_query
+    text = text_of(getattr(options, which).filter_query)
     if not text:
         raise _invalid(f"the filter_query of {which} is empty")
     hops = options.max_num_hops if options.HasField("max_num_hops") else _MAX_HOPS
@@ -73,7 +74,7 @@ def _endings(options: Any) -> dict[NodeKind, _Ending]:
         (NodeKind.EXECUTION, options.ending_executions),
     )
     return {
-        kind: _Ending(ending.filter_query, ending.include_ending_nodes)
+        kind: _Ending(text_of(ending.filter_query), ending.include_ending_nodes)
         for kind, ending in given
         if ending.filter_query
     }
@@ -89,7 +90,7 @@ def _follows(direction: int) -> Callable[[Event, NodeKind], bool]:
         return lambda event, kind: (
             event.type.is_input if kind is NodeKind.ARTIFACT else event.type.is_output
         )
-    return lambda event, kind: True  # noqa: ARG005 - both ways
+    return lambda event, kind: True
 
 
 class _Walk:
@@ -115,9 +116,7 @@ class _Walk:
             if not frontier:
                 return
             other = NodeKind.EXECUTION if kind is NodeKind.ARTIFACT else NodeKind.ARTIFACT
-            events = [
-                event for event in self._events(kind, frontier) if self._follows(event, kind)
-            ]
+            events = [event for event in self._events(kind, frontier) if self._follows(event, kind)]
             reached = {_end(event, other) for event in events}
             ended = self._ended(other, reached)
             kept = reached if self._includes(other) else reached - ended

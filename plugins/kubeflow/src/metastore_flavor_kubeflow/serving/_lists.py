@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 from grpc import StatusCode
+
 from metastore import BaseMetadataStore, Cursor, Filter, InvalidError, NodeQuery, OrderBy
 from metastore.base import cursor_of
 from metastore.model import AnyNode
-from metastore_flavor_kubeflow.messages import fill_node
+from metastore_flavor_kubeflow.messages import fill_node, text_of
 from metastore_flavor_kubeflow.protocol import pb
 from metastore_flavor_kubeflow.serving._refusals import Refusal
 
@@ -75,11 +76,9 @@ def _page(query: NodeQuery, options: Any) -> NodeQuery:
             "and greater than 0",
         )
     place = _place(options)
-    query = replace(
-        query, order_by=place.order_by, descending=place.descending, after=place.after
-    )
+    query = replace(query, order_by=place.order_by, descending=place.descending, after=place.after)
     if options.filter_query:
-        query = replace(query, filter=Filter.parse(query.kind, options.filter_query))
+        query = replace(query, filter=Filter.parse(query.kind, text_of(options.filter_query)))
     return query
 
 
@@ -115,7 +114,7 @@ def _place(options: Any) -> _Place:
     order_by, descending = _ORDERS[field.field], not field.is_asc
     if not options.next_page_token:
         return _Place(order_by, descending, None)
-    token = _decoded(options.next_page_token)
+    token = _decoded(text_of(options.next_page_token))
     then = token.set_options.order_by_field
     if (then.field, then.is_asc) != (field.field, field.is_asc):
         raise Refusal(
@@ -137,9 +136,7 @@ def _token(options: Any, last: AnyNode, order_by: OrderBy) -> str:
 def _decoded(token: str) -> Any:
     message = pb.ListOperationNextPageToken()
     try:
-        data = base64.b64decode(
-            token + "=" * (-len(token) % 4), altchars=b"-_", validate=True
-        )
+        data = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         message.ParseFromString(data)
     except (binascii.Error, ValueError, DecodeError) as error:
         raise Refusal(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from grpc import StatusCode
+
 from metastore import (
     BaseMetadataStore,
     EventQuery,
@@ -16,7 +17,7 @@ from metastore import (
     TypeQuery,
 )
 from metastore.model import AnyNode
-from metastore_flavor_kubeflow.messages import fill_events, fill_node, key_of
+from metastore_flavor_kubeflow.messages import fill_events, fill_node, key_of, text_of
 from metastore_flavor_kubeflow.serving._lists import add_nodes, fill_page
 from metastore_flavor_kubeflow.serving._refusals import Refusal
 from metastore_flavor_kubeflow.serving._types import by_external_ids, fill_types
@@ -59,7 +60,7 @@ def get_node_by_type_and_name(
     kind: NodeKind, store: BaseMetadataStore, request: Any, response: Any
 ) -> None:
     """Get{Artifact,Execution,Context}ByTypeAndName: an answer without node where there is none."""
-    name = getattr(request, f"{kind.label}_name")
+    name = text_of(getattr(request, f"{kind.label}_name"))
     query = NodeQuery(kind, type=key_of(kind, request), names=[name], limit=1)
     for node in store.read_nodes(query):
         fill_node(getattr(response, kind.label), node)
@@ -80,7 +81,7 @@ def get_artifacts_by_uri(
     store: BaseMetadataStore, request: Any, response: Any, max_bytes: int
 ) -> None:
     """GetArtifactsByURI."""
-    query = NodeQuery(NodeKind.ARTIFACT, uris=list(request.uris))
+    query = NodeQuery(NodeKind.ARTIFACT, uris=[text_of(each) for each in request.uris])
     add_nodes(store, query, response, max_bytes)
 
 
@@ -88,9 +89,7 @@ def get_events(kind: NodeKind, store: BaseMetadataStore, request: Any, response:
     """GetEventsBy{Artifact,Execution}IDs."""
     ids = list(getattr(request, f"{kind.label}_ids"))
     query = (
-        EventQuery(artifact_ids=ids)
-        if kind is NodeKind.ARTIFACT
-        else EventQuery(execution_ids=ids)
+        EventQuery(artifact_ids=ids) if kind is NodeKind.ARTIFACT else EventQuery(execution_ids=ids)
     )
     fill_events(response.events, store.read_events(query))
 
@@ -111,7 +110,9 @@ def get_nodes_by_context(
     kind: NodeKind, store: BaseMetadataStore, request: Any, response: Any, max_bytes: int
 ) -> None:
     """Get{Artifacts,Executions}ByContext."""
-    fill_page(store, NodeQuery(kind, context_ids=[request.context_id]), request, response, max_bytes)
+    fill_page(
+        store, NodeQuery(kind, context_ids=[request.context_id]), request, response, max_bytes
+    )
 
 
 def get_parents(store: BaseMetadataStore, request: Any, response: Any) -> None:

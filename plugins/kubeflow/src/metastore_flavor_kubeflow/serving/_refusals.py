@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from google.protobuf.message import DecodeError
 from grpc import StatusCode
+
 from metastore import (
     AlreadyExistsError,
     BusyError,
@@ -20,7 +21,7 @@ from metastore import (
 __all__ = ["Refusal", "refusal_of"]
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818 - an answer, as a status is
     """A call is answered with an error.
 
     code:

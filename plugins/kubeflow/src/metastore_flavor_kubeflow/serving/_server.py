@@ -19,6 +19,7 @@ from typing import Any
 import grpc
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
 from metastore import BaseMetadataStore, MetastoreError
 from metastore_flavor_kubeflow.protocol import SERVICE
 from metastore_flavor_kubeflow.serving._refusals import Refusal
@@ -94,12 +95,12 @@ def run_server(
     AddressError
         It cannot listen there.
     """
-    asyncio.run(_serve(Service(store, max_message_bytes=settings.max_message_bytes), settings, ready))
+    asyncio.run(
+        _serve(Service(store, max_message_bytes=settings.max_message_bytes), settings, ready)
+    )
 
 
-async def _serve(
-    service: Service, settings: ServerSettings, ready: Callable[[int], None]
-) -> None:
+async def _serve(service: Service, settings: ServerSettings, ready: Callable[[int], None]) -> None:
     with ThreadPoolExecutor(settings.workers, thread_name_prefix="metastore-serve") as pool:
         server = grpc.aio.server(options=settings.options, maximum_concurrent_rpcs=_MAX_CALLS)
         server.add_generic_rpc_handlers((_handlers(service, pool),))
@@ -189,8 +190,10 @@ def _handler(rpc: str, service: Service, pool: ThreadPoolExecutor) -> Any:
 def _tell_of(rpc: str, refusal: Refusal) -> None:
     """Log where a failure that is the server's own came from: places, without what was there."""
     cause = refusal.__cause__
-    if cause is None or isinstance(cause, MetastoreError) or refusal.code is not (
-        grpc.StatusCode.INTERNAL
+    if (
+        cause is None
+        or isinstance(cause, MetastoreError)
+        or refusal.code is not (grpc.StatusCode.INTERNAL)
     ):
         return
     places = [

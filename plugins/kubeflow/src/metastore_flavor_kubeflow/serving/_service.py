@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from grpc import StatusCode
+
 from metastore import BaseMetadataStore, NodeKind
 from metastore_flavor_kubeflow.protocol import SERVICE, request_of, response_of
 from metastore_flavor_kubeflow.serving import _lineage, _nodes, _types, _writes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,8 +34,9 @@ class TLSFiles:
         Raises
         ------
         OSError
-            One of the files cannot be read.
+            One of the files cannot be read, or is no PEM; or the key is not the certificate's.
         """
+        self._check()
         current = self._stamp(), self._configuration()
 
         def renewed() -> grpc.ServerCertificateConfiguration | None:
@@ -43,10 +45,11 @@ class TLSFiles:
                 stamp = self._stamp()
                 if stamp == current[0]:
                     return None
+                self._check()
                 current = stamp, self._configuration()
             except OSError as error:
                 # Half renewed: the old one serves on, and the next connection asks again.
-                log.warning("the certificate cannot be read again (%s)", error.strerror)
+                log.warning("the renewed certificate is passed over: %s", error.strerror)
                 return None
             log.info("the certificate was renewed")
             return current[1]
@@ -54,6 +57,14 @@ class TLSFiles:
         return grpc.dynamic_ssl_server_credentials(
             current[1], renewed, require_client_authentication=self.client_ca is not None
         )
+
+    def _check(self) -> None:
+        """Try the files with OpenSSL, which says what is wrong; gRPC does not."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        # A key with a passphrase would be asked for at the terminal otherwise.
+        context.load_cert_chain(self.certificate, self.key, password=lambda: "")
+        if self.client_ca is not None:
+            context.load_verify_locations(self.client_ca)
 
     def _files(self) -> list[Path]:
         return [each for each in (self.certificate, self.key, self.client_ca) if each is not None]

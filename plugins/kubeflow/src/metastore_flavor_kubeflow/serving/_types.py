@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from grpc import StatusCode
+
 from metastore import BaseMetadataStore, Batch, InvalidError, NodeKind, Type, TypeQuery
 from metastore.model import SIMPLE_TYPES
-from metastore_flavor_kubeflow.messages import add_type, fill_type, key_of
+from metastore_flavor_kubeflow.messages import add_type, fill_type, key_of, text_of
 from metastore_flavor_kubeflow.serving._refusals import Refusal
 
 __all__ = [
@@ -119,7 +120,7 @@ def by_external_ids(
     what: str, request: Any, read: Callable[[Sequence[str]], Sequence[Any]]
 ) -> Sequence[Any]:
     """What has one of the external ids; where nothing has, or one is empty, it is an error."""
-    ids = list(request.external_ids)
+    ids = [text_of(each) for each in request.external_ids]
     if "" in ids:
         raise Refusal(StatusCode.INVALID_ARGUMENT, "one of the external ids is empty")
     found = read(ids) if ids else []

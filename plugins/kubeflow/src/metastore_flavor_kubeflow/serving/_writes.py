@@ -6,11 +6,13 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from grpc import StatusCode
+
 from metastore import (
     ALL,
     BaseMetadataStore,
     Batch,
     Insert,
+    InvalidError,
     Merge,
     MetastoreError,
     NodeKind,
@@ -48,9 +50,7 @@ def put_nodes(kind: NodeKind, store: BaseMetadataStore, request: Any, response: 
     """Put{Artifacts,Executions,Contexts}."""
     batch = Batch()
     paths = list(request.update_mask.paths)
-    guarded = (
-        kind is NodeKind.ARTIFACT and request.options.abort_if_latest_updated_time_changed
-    )
+    guarded = kind is NodeKind.ARTIFACT and request.options.abort_if_latest_updated_time_changed
     for message in getattr(request, f"{kind.label}s"):
         mode: WriteMode = Insert()
         if message.HasField("id"):
@@ -87,9 +87,7 @@ def put_events(store: BaseMetadataStore, request: Any, response: Any) -> None:  
     """PutEvents."""
     batch = Batch()
     for message in request.events:
-        _add_event(
-            batch, message, _given(message, "artifact_id"), _given(message, "execution_id")
-        )
+        _add_event(batch, message, _given(message, "artifact_id"), _given(message, "execution_id"))
     _write(store, batch)
 
 
@@ -130,8 +128,9 @@ def put_execution(store: BaseMetadataStore, request: Any, response: Any) -> None
             else Insert(),
         ),
     )
-    artifacts = [_add_pair(batch, pair, message, execution, options) for pair in
-                 request.artifact_event_pairs]
+    artifacts = [
+        _add_pair(batch, pair, message, execution, options) for pair in request.artifact_event_pairs
+    ]
     contexts = [_add_context(batch, each, options) for each in request.contexts]
     for context in contexts:
         batch.association(context, execution)
@@ -285,12 +284,29 @@ def _write(
     """Write the batch; what is named and not there gets the code that ML Metadata has for it."""
     try:
         return store.write(batch)
+    except InvalidError as error:
+        raise _in_their_words(store, batch, error) from error
     except NotFoundError as error:
         if _is_missing_type(batch, error.offender) or _is_kept(
             batch, error.offender, kept_contexts
         ):
             raise
         raise Refusal(StatusCode.INVALID_ARGUMENT, str(error)) from error
+
+
+def _in_their_words(store: BaseMetadataStore, batch: Batch, error: InvalidError) -> Refusal:
+    """The error; of a wrong property also as ML Metadata says it, which programs look for."""
+    offender = error.offender
+    for kind in NODE_KINDS:
+        if offender is None or offender.kind != kind.label or offender.index is None:
+            continue
+        draft, key = batch.nodes[kind][offender.index], offender.property
+        if key in draft.properties and isinstance(draft.type, int):
+            types = store.read_types(TypeQuery(kind, ids=[draft.type]))
+            is_known = bool(types) and key in types[0].properties
+            theirs = "unmatched property type" if is_known else "unknown property"
+            return _invalid(f"Found {theirs}: {key}: {error}")
+    return _invalid(str(error))
 
 
 def _is_missing_type(batch: Batch, offender: Offender | None) -> bool:

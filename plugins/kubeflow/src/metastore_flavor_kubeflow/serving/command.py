@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
+import ssl
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,7 +80,7 @@ def serve(
     grace: float,
     access_log: bool,
 ) -> None:
-    """Serve a store to ML Metadata's clients: Kubeflow Pipelines, TFX, ml-metadata.
+    r"""Serve a store to ML Metadata's clients: Kubeflow Pipelines, TFX, ml-metadata.
 
     They find ml_metadata.MetadataStoreService, as of ML Metadata's own server, and gRPC's health
     service. The protocol has no authentication: whoever reaches the port reads and writes all of
@@ -124,9 +125,11 @@ def serve(
                 f"{error} cannot be listened at: another program does, or this machine has no "
                 "such address; choose another --port or --host"
             ) from error
-        except OSError as error:
+        except ssl.SSLError as error:
             raise click.ClickException(
-                f"{error.filename!r} cannot be read ({error.strerror})"
+                "--tls-cert, --tls-key and --tls-client-ca do not make a certificate with its key "
+                f"({error.reason or 'the key cannot be read'}); they are PEM files, the key without "
+                "passphrase"
             ) from error
 
 

@@ -1,0 +1,48 @@
+"""ML Metadata's own tests of its client, against `metastore serve`."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import ml_metadata.metadata_store as package
+import pytest
+
+from .served import Served
+
+SUITE = Path(package.__file__).with_name("metadata_store_test.py")
+
+pytestmark = pytest.mark.skipif(
+    not version("ml-metadata").startswith("1.17"), reason="the suite is that of ml-metadata 1.17"
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("store", ["sqlite:///served.db", "memory://"])
+def test_every_test_of_the_client_passes(
+    serve: Callable[..., Served], tmp_path: Path, store: str
+) -> None:
+    """The suite of the wheel scores over us what it scores over its own engine."""
+    port = serve(store).port
+    command = [
+        sys.executable, "-m", "pytest", str(SUITE), "-q", "-p", "no:cacheprovider",
+        "-p", "mlmd_repairs", "--rootdir", str(tmp_path), "-c", "/dev/null",
+        "--use_grpc_backend", "--grpc_host", "127.0.0.1", "--grpc_port", str(port),
+    ]  # fmt: skip
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(Path(__file__).parent), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    last = done.stdout.strip().splitlines()[-1]
+    counts = {what: int(number) for number, what in re.findall(r"(\d+) (\w+)", last)}
+    counts = {what: counts[what] for what in counts if what not in ("warnings", "warning")}
+    assert (counts.get("passed"), counts.get("xfailed")) == (106, 2), done.stdout[-5000:]
+    assert not {"failed", "error", "errors", "skipped", "xpassed"} & counts.keys(), last
