@@ -19,8 +19,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         get = getattr(module, "_get_metadata_store", None)
         if module is None or test_class is None or get is None or hasattr(get, "repaired"):
             continue
-        module._get_metadata_store = _repaired(get, test_class)  # type: ignore[attr-defined]
-        test_class.self = property(lambda self: self)  # type: ignore[attr-defined]
+        module._get_metadata_store = _repaired(get, test_class)
+        test_class.self = property(lambda self: self)
 
 
 def _repaired(get: Any, test_class: Any) -> Any:

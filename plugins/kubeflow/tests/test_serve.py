@@ -10,7 +10,9 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -30,7 +32,7 @@ def _status(call: Callable[[], object]) -> tuple[grpc.StatusCode, str]:
     return caught.value.code(), caught.value.details()
 
 
-def _store_something(stub: object, uri: str = "here") -> int:
+def _store_something(stub: Any, uri: str = "here") -> int:
     type_id = stub.PutArtifactType(
         service.PutArtifactTypeRequest(
             artifact_type=pb.ArtifactType(name="T", properties={"p": pb.STRING})
@@ -42,7 +44,7 @@ def _store_something(stub: object, uri: str = "here") -> int:
 
 
 def test_it_says_where_it_serves_what(serve: Serve) -> None:
-    """One line on stdout: the store, the address with the port that it got, whether there is TLS."""
+    """One line on stdout: the store, the address with its port, whether there is TLS."""
     served = serve("memory://")
     assert served.line == (
         f"Serving memory:// at 127.0.0.1:{served.port}, without TLS; Ctrl-C stops it.\n"
@@ -313,7 +315,7 @@ def test_garbage_is_refused_and_the_others_are_served(serve: Serve) -> None:
             ("PutArtifactType", b"\x0a\x04\x12\x02\xff\xfe"),
             ("GetContextByTypeAndName", b"\x0a\x02\xff\xfe"),
         ):
-            code, _ = _status(lambda rpc=rpc, sent=sent: channel.unary_unary(path + rpc)(sent))
+            code, _ = _status(partial(channel.unary_unary(path + rpc), sent))
             assert code is grpc.StatusCode.INVALID_ARGUMENT, rpc
         code, _ = _status(lambda: channel.unary_unary(path + "DropEverything")(b""))
         assert code is grpc.StatusCode.UNIMPLEMENTED
@@ -327,9 +329,8 @@ def test_an_oversized_message_is_refused(serve: Serve) -> None:
     request = service.GetArtifactsByURIRequest(uris=["x" * 3_000_000])
     for compression in (grpc.Compression.NoCompression, grpc.Compression.Gzip):
         with served.stub() as stub:
-            code, _ = _status(
-                lambda s=stub, c=compression: s.GetArtifactsByURI(request, compression=c)
-            )
+            call = partial(stub.GetArtifactsByURI, request, compression=compression)
+            code, _ = _status(call)
             assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
     with served.stub() as stub:
         assert _store_something(stub) == 1

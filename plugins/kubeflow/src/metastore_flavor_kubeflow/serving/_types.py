@@ -70,7 +70,7 @@ def _write(store: BaseMetadataStore, batch: Batch) -> Sequence[int]:
         draft = batch.types[index] if index is not None else None
         if draft is None or not draft.key.name:
             raise
-        unknown = [key for key, kind in draft.properties.items() if kind is None]
+        unknown = [key for key, kind in draft.properties.items() if not kind]
         if unknown:
             # To a stored property without regard to its kind, ML Metadata says what it says to
             # another kind.

@@ -198,9 +198,9 @@ def put_lineage_subgraph(store: BaseMetadataStore, request: Any, response: Any) 
     for edge in request.event_edges:
         if not edge.HasField("event"):
             raise _invalid("an event edge has no event")
-        execution = _end(edge, NodeKind.EXECUTION, request.executions, executions)
-        artifact = _end(edge, NodeKind.ARTIFACT, request.artifacts, artifacts)
-        _add_event(batch, edge.event, artifact, execution)
+        reader = _end(edge, NodeKind.EXECUTION, request.executions, executions)
+        read = _end(edge, NodeKind.ARTIFACT, request.artifacts, artifacts)
+        _add_event(batch, edge.event, read, reader)
     try:
         written = _write(store, batch)
     except (Refusal, MetastoreError):

@@ -128,8 +128,8 @@ def serve(
         except ssl.SSLError as error:
             raise click.ClickException(
                 "--tls-cert, --tls-key and --tls-client-ca do not make a certificate with its key "
-                f"({error.reason or 'the key cannot be read'}); they are PEM files, the key without "
-                "passphrase"
+                f"({error.reason or 'the key cannot be read'}); they are PEM files, the key "
+                "without passphrase"
             ) from error
 
 

@@ -1,0 +1,1 @@
+"""Tests that hold with the protocol modules of every ml-metadata."""
