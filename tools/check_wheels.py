@@ -6,6 +6,7 @@ Usage: check_wheels.py FOLDER, an empty folder for what is built.
 - The wheel has the licence and the mark of a typed package, and nothing but its one package.
 - The core wheel alone, in a new virtual environment, brings a working command, nothing heavy.
 - With the flavor's wheel beside it, the flavor is found and the demo runs on it.
+- The kubeflow flavor says what is missing without ml-metadata, and serves a store with it.
 - Strangers' flavors beside them, good and bad ones, are listed as what they are, and harm nobody;
   the good one is that of docs/writing-a-flavor.md, as a wheel and as an editable install.
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -48,6 +50,7 @@ class Built(NamedTuple):
 
 CORE = Distribution("core", "metastore")
 SQLITE = Distribution("plugins/sqlite", "metastore_flavor_sqlite")
+KUBEFLOW = Distribution("plugins/kubeflow", "metastore_flavor_kubeflow")
 
 
 class CheckError(Exception):
@@ -55,15 +58,18 @@ class CheckError(Exception):
 
 
 def main(arguments: list[str]) -> int:
-    """Check both distributions in the folder given; return the exit status."""
+    """Check the distributions in the folder given; return the exit status."""
     if len(arguments) != 1:
         print("usage: check_wheels.py FOLDER", file=sys.stderr)
         return 2
     folder = Path(arguments[0]).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        core, sqlite = (check_contents(which, folder / which.package) for which in (CORE, SQLITE))
+        core, sqlite, kubeflow = (
+            check_contents(which, folder / which.package) for which in (CORE, SQLITE, KUBEFLOW)
+        )
         installed = check_install(core.wheel, sqlite.wheel, folder)
+        check_kubeflow(installed, kubeflow.wheel)
         check_strangers(installed, folder / "strangers")
     except CheckError as error:
         print(f"wheels: {error}", file=sys.stderr)
@@ -141,6 +147,42 @@ def check_install(core: Path, sqlite: Path, folder: Path) -> Installed:
         raise CheckError("`metastore demo --store` left no store where it was told to")
     return Installed(python, metastore, home)
 
+
+def check_kubeflow(installed: Installed, wheel: Path) -> None:
+    """Install the wheel, first without ml-metadata, then with it, and serve a store; then remove
+    what it brought.
+    """
+    python, metastore, home = installed
+    run([python, "-m", "pip", "install", "-q", "--no-deps", str(wheel)])
+    listing = use([metastore, "flavor", "list", "--json"], home)
+    expect_states(listing, memory="ok", sqlite="ok", kubeflow="broken")
+    if "there are wheels for" not in listing:
+        raise CheckError("without ml-metadata `metastore flavor list` does not say what is missing")
+    run([python, "-m", "pip", "install", "-q", str(wheel)])
+    run([python, "-m", "pip", "check"])
+    listing = use([metastore, "flavor", "list", "--json"], home)
+    if HAS_MLMD:
+        expect_states(listing, memory="ok", sqlite="ok", kubeflow="ok")
+        use([metastore, "serve", "--help"], home)
+        use([python, "-c", ASK, metastore], home)
+    run([python, "-m", "pip", "uninstall", "-q", "-y", wheel.name.split("-")[0]])
+
+
+HAS_MLMD = sys.platform == "linux" and platform.machine() == "x86_64" and sys.version_info < (3, 12)
+"""Whether the distribution brings ml-metadata here."""
+
+ASK = """
+import re, subprocess, sys
+from ml_metadata.metadata_store import MetadataStore
+from ml_metadata.proto import metadata_store_pb2 as pb
+command = [sys.argv[1], "serve", "sqlite:///served.db", "--port", "0"]
+with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    port = int(re.search(r":(\\d+), with", server.stdout.readline())[1])
+    client = MetadataStore(pb.MetadataStoreClientConfig(host="127.0.0.1", port=port))
+    print(client.put_artifact_type(pb.ArtifactType(name="T")))
+    server.terminate()
+sys.exit(server.wait())
+"""
 
 PROJECT = """
 [build-system]

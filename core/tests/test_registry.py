@@ -101,6 +101,23 @@ def test_who_uses_a_bad_flavor_is_told_how_to_be_rid_of_it(
     assert why in checked.out
 
 
+def test_a_flavor_says_itself_why_it_cannot_be_used(install: Install, command: Command) -> None:
+    """A FlavorError that a plugin module raises keeps its sentence and its hint, whole."""
+    why = "it needs libfoo, which has wheels for Linux only; " + "and more of that. " * 20
+    source = (
+        "from metastore import FlavorError, hookimpl\n"
+        "@hookimpl\n"
+        f"def metastore_flavor(): raise FlavorError({why!r}, hint='use Linux')"
+    )
+    install("demo", source)
+    (row,) = (each for each in command("flavor", "list", "--json").data if each["name"] == "demo")
+    assert row["state"] == "broken"
+    assert row["reason"] == (
+        "the flavor 'demo' of metastore-flavor-demo 1.0 cannot be used: " + why + "; use Linux"
+    )
+    assert command("run", "list", "--store", "demo://").err == f"error: {row['reason']}\n"
+
+
 @pytest.mark.parametrize(
     ("where", "why"),
     [

@@ -795,6 +795,29 @@ def test_what_is_right_hides_nothing(
     assert found.index == offender.get("index", 0) + before
 
 
+def test_of_several_wrong_nodes_the_first_is_told_about() -> None:
+    """Artifacts come before executions, executions before contexts, each in the batch's order;
+    that a type is missing is not found out sooner.
+    """
+    batch = Batch()
+    batch.context("Nowhere", name="c")
+    batch.execution("Nowhere", name="e")
+    batch.artifact(mode=Replace(999))
+    batch.artifact("Nowhere", name="a")
+    told = []
+    while True:
+        with pytest.raises(MetastoreError) as raised:
+            world().changes(batch)
+        found = raised.value.offender
+        assert found is not None
+        told.append((found.kind, found.index))
+        if found.kind == "context":
+            break
+        kind = ARTIFACT if found.kind == "artifact" else EXECUTION
+        del batch.nodes[kind][0]
+    assert told == [("artifact", 0), ("artifact", 0), ("execution", 0), ("context", 0)]
+
+
 def test_every_error_of_the_rules_is_raised_here() -> None:
     """The table has a case for every `raise` of an error of ours in the rules."""
     folder = Path(metastore.rules.__file__).parent
