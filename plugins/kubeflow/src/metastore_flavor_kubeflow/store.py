@@ -32,7 +32,7 @@ class KubeflowMetadataStore(BaseMetadataStore):
             hint="open the database behind the service with the flavor of that database",
         )
 
-    def _unopened(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG002 - any method
+    def _unopened(self, *args: Any, **kwargs: Any) -> Any:
         # There is no instance that it could be asked of: `open` gives none.
         raise NotImplementedError
 
