@@ -27,15 +27,24 @@ def test_every_test_of_the_client_passes(
     serve: Callable[..., Served], tmp_path: Path, store: str
 ) -> None:
     """The suite of the wheel scores over us what it scores over its own engine."""
-    port = serve(store).port
+    _check_suite(serve(store).port, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_engine_behind_grpc_passes_too(engine_port: int, tmp_path: Path) -> None:
+    """So the server around the wheel's engine, with which others are compared, is a right one."""
+    _check_suite(engine_port, tmp_path)
+
+
+def _check_suite(port: int, folder: Path) -> None:
     command = [
         sys.executable, "-m", "pytest", str(SUITE), "-q", "-p", "no:cacheprovider",
-        "-p", "mlmd_repairs", "--rootdir", str(tmp_path), "-c", "/dev/null",
+        "-p", "mlmd_repairs", "--rootdir", str(folder), "-c", "/dev/null",
         "--use_grpc_backend", "--grpc_host", "127.0.0.1", "--grpc_port", str(port),
     ]  # fmt: skip
     done = subprocess.run(
         command,
-        cwd=tmp_path,
+        cwd=folder,
         env={"PYTHONPATH": str(Path(__file__).parent), "PATH": ""},
         capture_output=True,
         text=True,
