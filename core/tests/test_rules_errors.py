@@ -138,6 +138,12 @@ CASES: dict[str, tuple[Any, type[MetastoreError], dict[str, Any], tuple[str, ...
         {"kind": "artifact type", "name": "T"},
         ("mlmd.Dataset", "never changes"),
     ),
+    "base type of itself": (
+        lambda batch: batch.type(ARTIFACT, "mlmd.Model", base_type="mlmd.Model"),
+        InvalidError,
+        {"kind": "artifact type", "index": 0, "name": "mlmd.Model"},
+        ("its own base type", "another base type"),
+    ),
     "base type that the batch gave": (
         lambda batch: (
             batch.type(ARTIFACT, "U", base_type="mlmd.Model"),

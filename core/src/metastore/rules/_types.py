@@ -42,7 +42,11 @@ class TypePlanner:
         for type_draft in self._drafts:
             questions.types.add(type_draft.key)
             if type_draft.base_type is not None:
-                questions.types.add(TypeKey(type_draft.key.kind, type_draft.base_type))
+                kind = type_draft.key.kind
+                questions.types.add(TypeKey(kind, type_draft.base_type))
+                if type_draft.key.name in SIMPLE_TYPES[kind]:
+                    # They alone can be a base of one another, and so of themselves.
+                    questions.types.update(TypeKey(kind, name) for name in SIMPLE_TYPES[kind])
             if type_draft.external_id is not None:
                 questions.type_external_ids.add(type_draft.external_id)
         for kind, drafts in nodes.items():
@@ -160,6 +164,21 @@ class TypePlanner:
             )
         return self._simple[key]
 
+    def _refuse_circle(self, draft: TypeDraft, offender: Offender) -> None:
+        """Raise for a simple type that would be its own base, over however many steps."""
+        name, seen = draft.base_type, set[str]()
+        # A damaged store may have a circle of others, which is not this draft's fault.
+        while name is not None and name not in seen:
+            seen.add(name)
+            key = TypeKey(draft.key.kind, name)
+            if key == draft.key:
+                raise InvalidError(
+                    f"{offender} would be its own base type",
+                    hint="name another base type, or none",
+                    offender=offender,
+                )
+            name = self._by_key[key].base_type if key in self._by_key else None
+
     def _update(
         self, draft: TypeDraft, state: TypeState, offender: Offender, changes: Changes
     ) -> bool:
@@ -196,6 +215,7 @@ class TypePlanner:
                     offender=offender,
                 )
             base_type = self._base_type_id(draft, offender)
+            self._refuse_circle(draft, offender)
             state.base_type = draft.base_type
         external_id = draft.external_id if draft.external_id != state.external_id else None
         if external_id is not None:

@@ -272,6 +272,19 @@ class TypeContract(ContractBase):
         store.write(_draft(base_type="mlmd.Model"))
         refuse(store, _draft(base_type="mlmd.Dataset"), InvalidError, name="T")
 
+    def test_no_type_is_its_own_base(self, store: BaseMetadataStore) -> None:
+        """A simple type that would be its own base, at once or over another one, is InvalidError.
+        [3.6]
+        """
+        own = _draft(name="mlmd.Model", base_type="mlmd.Model")
+        refuse(store, own, InvalidError, name="mlmd.Model")
+        store.write(_draft(name="mlmd.Model", base_type="mlmd.Dataset"))
+        refuse(
+            store, _draft(name="mlmd.Dataset", base_type="mlmd.Model"), InvalidError,
+            name="mlmd.Dataset",
+        )  # fmt: skip
+        assert one_type(store, ARTIFACT, "mlmd.Dataset").base_type is None
+
     @ALL_KINDS
     def test_types_need_a_name(self, store: BaseMetadataStore, kind: NodeKind) -> None:
         """A type with an empty name is InvalidError. [3.7]"""

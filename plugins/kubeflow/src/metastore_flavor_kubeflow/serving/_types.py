@@ -71,14 +71,16 @@ def _write(store: BaseMetadataStore, batch: Batch) -> Sequence[int]:
         if draft is None or not draft.key.name:
             raise
         unknown = [key for key, kind in draft.properties.items() if not kind]
+        stored = store.read_types(TypeQuery(draft.key.kind, keys=[draft.key]))
         if unknown:
-            # To a stored property without regard to its kind, ML Metadata says what it says to
-            # another kind.
-            stored = store.read_types(TypeQuery(draft.key.kind, keys=[draft.key]))
+            # To a stored property without a kind, ML Metadata says what it says to another kind.
             if stored and stored[0].properties.keys() & set(unknown):
                 raise Refusal(StatusCode.ALREADY_EXISTS, str(error)) from error
-        elif draft.base_type is not None:
-            # Nothing else can be wrong with it; ML Metadata calls it a feature to come.
+        elif draft.base_type is not None and not (
+            draft.base_type in _SIMPLE and stored and stored[0].base_type is None
+        ):
+            # To change a base type or take it away: ML Metadata calls it a feature to come. What
+            # else can be wrong is that a simple type would be its own base.
             raise Refusal(StatusCode.UNIMPLEMENTED, str(error)) from error
         raise
 
