@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -62,8 +63,6 @@ def test_a_signal_stops_it(serve: Serve, sig: int) -> None:
 
 def test_a_call_that_has_begun_ends_before_the_server_does(serve: Serve) -> None:
     """A write that waits while the server is told to stop is answered, and stored."""
-    import sqlite3
-
     served = serve("sqlite:///s.db")
     file = served.folder / "s.db"
     with served.stub() as stub:
@@ -103,6 +102,9 @@ def test_a_taken_port_is_a_sentence(serve: Serve, tmp_path: Path) -> None:
         (["memory://", "--tls-cert", "{file}", "--tls-key", "{file}"], 1, "PEM files"),
         (["memory://", "--host", "256.1.1.1", "--port", "0"], 1, "no such address"),
         (["memory://", "--port", "70000"], 2, "70000"),
+        (["memory://", "--host", "unix"], 2, "neither a host's name nor an address"),
+        (["memory://", "--host", ""], 2, "neither a host's name nor an address"),
+        (["memory://", "--grace", "nan"], 2, "not a number"),
         (["sqlite:///gone/s.db"], 1, "there is no folder"),
         (["sqlite:///s.db", "--read-only"], 1, "there is no file"),
         (["nowhere"], 1, "nowhere"),
@@ -429,3 +431,164 @@ def test_threads_of_one_client_lose_nothing(serve: Serve) -> None:
         found = stub.GetArtifacts(service.GetArtifactsRequest())
     assert sorted(ids) == list(range(2, 202))
     assert len(found.artifacts) == 201
+
+
+@pytest.mark.slow
+def test_a_burst_of_calls_is_answered(serve: Serve) -> None:
+    """Three thousand calls at one time all get their answer."""
+    served = serve("memory://", "--no-access-log")
+    with served.stub() as stub:
+        _store_something(stub)
+        calls = [stub.GetArtifacts.future(service.GetArtifactsRequest()) for _ in range(3000)]
+        assert [len(each.result(60).artifacts) for each in calls] == [1] * 3000
+
+
+class Locked:
+    """Another program that holds the write lock of a store's file."""
+
+    def __init__(self, file: Path) -> None:
+        self._connection = sqlite3.connect(file, isolation_level=None)
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def release(self) -> None:
+        """Let the others write."""
+        self._connection.execute("COMMIT")
+        self._connection.close()
+
+
+def _put_named(stub: Any, name: str) -> Any:
+    artifact = pb.Artifact(type_id=10, name=name)
+    return stub.PutArtifacts.future(service.PutArtifactsRequest(artifacts=[artifact]))
+
+
+def test_reads_are_served_while_writes_wait(serve: Serve) -> None:
+    """Writes that wait for another program's lock, more than there are workers, hold no read up."""
+    served = serve("sqlite:///s.db", "--workers", "2")
+    with served.stub() as stub:
+        _store_something(stub)
+        locked = Locked(served.folder / "s.db")
+        waiting = [_put_named(stub, f"n{number}") for number in range(6)]
+        found = stub.GetArtifacts(service.GetArtifactsRequest(), timeout=30)
+        assert len(found.artifacts) == 1
+        locked.release()
+        ids = sorted(id for each in waiting for id in each.result(60).artifact_ids)
+        assert ids == [2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_who_is_given_up_is_told_what_is_known(serve: Serve, signals: int) -> None:
+    """When time is up, or at a second signal, a write that has begun is UNKNOWN, one that has not
+    is UNAVAILABLE and never written; the server ends, whatever its threads wait for.
+    """
+    grace = "0.2" if signals == 1 else "600"
+    served = serve("sqlite:///s.db", "--workers", "1", "--grace", grace)
+    with served.stub() as stub:
+        _store_something(stub)
+        locked = Locked(served.folder / "s.db")
+        begun = _put_named(stub, "begun")
+        waiting = _put_named(stub, "waiting")
+        # Calls of one connection are taken in their order.
+        stub.GetArtifactTypes(service.GetArtifactTypesRequest())
+        for _ in range(signals):
+            served.process.send_signal(signal.SIGTERM)
+            while "stopping" not in served.log:
+                assert served.process.poll() is None
+        code, told = begun.code(), begun.details()
+        assert code is grpc.StatusCode.UNKNOWN, told
+        assert waiting.code() is grpc.StatusCode.UNAVAILABLE
+    assert served.process.wait(30) == 1
+    locked.release()
+    assert "1 calls had not ended" in served.log
+    assert "Traceback" not in served.log
+    with sqlite3.connect(served.folder / "s.db") as connection:
+        names = [name for (name,) in connection.execute("SELECT name FROM Artifact")]
+    assert "waiting" not in names
+
+
+def test_a_stream_of_the_health_service_delays_no_stop(serve: Serve) -> None:
+    """Streams that never end are not waited for."""
+    served = serve("memory://", "--grace", "3600")
+    with grpc.insecure_channel(served.address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        stream = stub.Watch(health_pb2.HealthCheckRequest())
+        assert next(stream).status == health_pb2.HealthCheckResponse.SERVING
+        assert served.stop() == 0
+    assert "Traceback" not in served.log
+
+
+def test_long_names_leave_the_code_as_it_is(serve: Serve) -> None:
+    """An error that names long text in another script has its code, and travels."""
+    with serve("memory://").stub() as stub:
+        _store_something(stub)
+        assert _put_named(stub, "\u540d" * 3000).result().artifact_ids
+        code, told = _status(_put_named(stub, "\u540d" * 3000).result)
+    assert code is grpc.StatusCode.ALREADY_EXISTS
+    assert "\u540d" in told
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("store", ["sqlite:///s.db", "memory://"])
+def test_a_read_sees_one_state(serve: Serve, store: str) -> None:
+    """A list of several pages is of one state, whatever is written meanwhile."""
+    served = serve(store, "--no-access-log")
+    with served.stub() as stub:
+        _store_something(stub)
+        artifacts = [pb.Artifact(type_id=10, uri="0") for _ in range(2500)]
+        ids = stub.PutArtifacts(service.PutArtifactsRequest(artifacts=artifacts)).artifact_ids
+        for number in range(1, 6):
+            changed = [pb.Artifact(id=id, uri=str(number)) for id in ids]
+            writing = stub.PutArtifacts.future(service.PutArtifactsRequest(artifacts=changed))
+            reads = 0
+            while not writing.done() or not reads:
+                found = stub.GetArtifactsByID(service.GetArtifactsByIDRequest(artifact_ids=ids))
+                assert len({each.uri for each in found.artifacts}) == 1
+                reads += 1
+            writing.result()
+
+
+def test_artifacts_of_one_external_id_are_one(serve: Serve) -> None:
+    """Reused by external id, twice in a request or without its type, an artifact is found."""
+    with serve("sqlite:///s.db").stub() as stub:
+        _store_something(stub)
+        stub.PutExecutionType(
+            service.PutExecutionTypeRequest(execution_type=pb.ExecutionType(name="E"))
+        )
+        request = service.PutExecutionRequest()
+        request.execution.type_id = 11
+        request.options.reuse_artifact_if_already_exist_by_external_id = True
+        for uri, event in (("1", pb.Event.OUTPUT), ("2", pb.Event.INPUT)):
+            pair = request.artifact_event_pairs.add()
+            pair.artifact.CopyFrom(pb.Artifact(type_id=10, external_id="e", uri=uri))
+            pair.event.type = event
+        assert list(stub.PutExecution(request).artifact_ids) == [2, 2]
+        del request.artifact_event_pairs[1]
+        request.artifact_event_pairs[0].artifact.CopyFrom(pb.Artifact(external_id="e", uri="3"))
+        assert list(stub.PutExecution(request).artifact_ids) == [2]
+        (found,) = stub.GetArtifactsByID(
+            service.GetArtifactsByIDRequest(artifact_ids=[2])
+        ).artifacts
+        assert found.uri == "3"
+        request.artifact_event_pairs[0].artifact.external_id = "other"
+        code, _ = _status(lambda: stub.PutExecution(request))
+        assert code is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_an_empty_external_id_takes_none_from_a_type(serve: Serve) -> None:
+    """A type put with an empty external id keeps the one that it has."""
+    with serve("memory://").stub() as stub:
+        for external_id in ("zz", ""):
+            stub.PutContextType(
+                service.PutContextTypeRequest(
+                    context_type=pb.ContextType(name="Z", external_id=external_id)
+                )
+            )
+        found = stub.GetContextType(service.GetContextTypeRequest(type_name="Z")).context_type
+    assert found.external_id == "zz"
+
+
+def test_the_uri_of_old_clients_is_refused(serve: Serve) -> None:
+    """Field 1 of GetArtifactsByURI, which is no more, is an error and not an empty answer."""
+    with grpc.insecure_channel(serve("memory://").address) as channel:
+        ask = channel.unary_unary("/ml_metadata.MetadataStoreService/GetArtifactsByURI")
+        code, _ = _status(lambda: ask(b"\x0a\x01x"))
+    assert code is grpc.StatusCode.INVALID_ARGUMENT

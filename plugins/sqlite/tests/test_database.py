@@ -901,3 +901,35 @@ def test_executions_have_their_own_ids(tmp_path: Path) -> None:
         written = write_run_like(store)
         assert {each.id for kind in NodeKind for each in written.nodes[kind]} == {1}
         assert isinstance(store.execution(1).node, Execution)
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_a_file_that_is_gone_takes_no_writes(tmp_path: Path, how: str) -> None:
+    """Nothing is acknowledged that nobody could find: reads and writes are StorageError."""
+    file, other = tmp_path / "s.db", tmp_path / "other.db"
+    metastore.connect(f"sqlite:///{other}").close()
+    with metastore.connect(f"sqlite:///{file}") as store:
+        batch = metastore.Batch()
+        batch.type(metastore.NodeKind.ARTIFACT, "T")
+        store.write(batch)
+        if how == "removed":
+            file.unlink()
+        else:
+            other.replace(file)
+        with pytest.raises(metastore.StorageError, match=how):
+            store.write(batch)
+        with pytest.raises(metastore.StorageError, match=how):
+            len(store.artifacts())
+
+
+def test_a_snapshot_takes_no_write_of_its_thread(tmp_path: Path) -> None:
+    """It is refused with a sentence, where it would wait for itself on a rollback journal."""
+    with metastore.connect(f"sqlite:///{tmp_path}/s.db") as store:
+        batch = metastore.Batch()
+        batch.type(metastore.NodeKind.ARTIFACT, "T")
+        with store.backend.snapshot():
+            with store.backend.snapshot():
+                pass
+            with pytest.raises(metastore.InvalidError, match="inside a snapshot"):
+                store.write(batch)
+        store.write(batch)

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import click
 
+from metastore.cli._errors import Refused
 from metastore.cli._options import F, debug_option, opened, without_password
 
-__all__ = ["debug_option", "opened", "store_argument"]
+__all__ = ["Refused", "debug_option", "opened", "store_argument"]
 
 
 def store_argument(f: F) -> F:

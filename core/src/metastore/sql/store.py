@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
 
 from metastore.base import BaseMetadataStore, OpenMode, Transaction
 from metastore.capabilities import Capabilities
-from metastore.errors import ClosedError, ReadOnlyError
+from metastore.errors import ClosedError, InvalidError, ReadOnlyError
 from metastore.model import AnyNode, Event, Link, Type
 from metastore.query import EventQuery, LinkQuery, NodeQuery, TypeQuery
 from metastore.sql import pages, reading
@@ -34,6 +35,8 @@ class SQLMetadataStore(BaseMetadataStore):
         self._mode = mode
         self._closed = False
         self._types = TypeCache()
+        self._snapshot = threading.local()
+        """Its `session`, where the thread is inside `snapshot`."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._location}{' closed' if self._closed else ''}>"
@@ -63,12 +66,46 @@ class SQLMetadataStore(BaseMetadataStore):
                 f"the store {self._location} is open for reading only",
                 hint="open it with mode='rw'",
             )
+        if self._pinned() is not None:
+            raise InvalidError(
+                f"the store {self._location} is written inside a snapshot of the same thread",
+                hint="write before or after it",
+            )
         with self._database.session(write=True) as session:
             yield SQLTransaction(session, self._types)
 
     @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Reads of this thread inside the block are one transaction, and see one state.
+
+        For flavors whose database gives a transaction one state from its first read (SQLite;
+        REPEATABLE READ), and which therefore declare the capability.
+        """
+        if not self.CAPABILITIES.snapshot:
+            with super().snapshot():
+                yield
+            return
+        if self._pinned() is not None:
+            yield
+            return
+        self._check_open()
+        with self._database.session(write=False) as session:
+            self._snapshot.session = session
+            try:
+                yield
+            finally:
+                self._snapshot.session = None
+
+    def _pinned(self) -> Session | None:
+        return getattr(self._snapshot, "session", None)
+
+    @contextmanager
     def _reading(self) -> Iterator[Session]:
         self._check_open()
+        pinned = self._pinned()
+        if pinned is not None:
+            yield pinned
+            return
         with self._database.session(write=False) as session:
             yield session
 

@@ -182,12 +182,13 @@ def add_type(batch: Batch, kind: NodeKind, message: Any, *, can_add: bool, can_o
         }
     batch.type(
         kind,
-        message.name,
+        text_of(message.name),
         {key: _property_kind(number) for key, number in message.properties.items()},
-        version=message.version if message.HasField("version") else None,
+        version=text_of(message.version) or None,
         description=message.description if message.HasField("description") else None,
         base_type=_BASE_TYPES[kind, message.base_type] if message.HasField("base_type") else None,
-        external_id=message.external_id if message.HasField("external_id") else None,
+        # An empty one ML Metadata takes for none.
+        external_id=message.external_id or None,
         can_add_properties=can_add,
         can_omit_properties=can_omit,
         **structures,

@@ -36,7 +36,15 @@ from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from sqlalchemy.sql.elements import UnaryExpression
 from sqlalchemy.sql.operators import custom_op
 
-from metastore import ClosedError, ForkError, InvalidError, MetastoreError, OpenMode
+from metastore import (
+    ClosedError,
+    ForkError,
+    InvalidError,
+    MetastoreError,
+    Offender,
+    OpenMode,
+    StorageError,
+)
 from metastore.query import like
 from metastore.sql import Database, Schema, SchemaOptions, Session
 from metastore.sql.database import Row, Statement
@@ -110,6 +118,8 @@ class SQLiteDatabase(Database):
         self._closed = False
         self.may_create = False
         """Whether to connect makes the file; never while it is in use, should it be removed."""
+        self.opened_file: tuple[int, int] | None = None
+        """Which file is open: device and inode; None until it is checked, and in memory."""
         self._idle = self._new_connections()
         self._owner = os.getpid()
         # A store in memory is one connection: one thread at a time.
@@ -236,10 +246,29 @@ class SQLiteDatabase(Database):
             raise ClosedError(
                 f"the store {self.location} is closed", hint="open it again with connect()"
             )
+        if self._path is not None and self.opened_file is not None:
+            self._check_file(self._path, self.opened_file)
         if self._turn is not None and self._lent:
             raise InvalidError(
                 f"the store {self.location} in memory is asked inside a transaction of its own",
                 hint="ask it before or after the transaction",
+            )
+
+    def _check_file(self, path: Path, opened: tuple[int, int]) -> None:
+        """Raise where the path is that of another file by now, or of none.
+
+        With a write-ahead log SQLite does not notice: it would take writes, for nobody to find.
+        """
+        try:
+            found = os.stat(path)
+        except OSError:
+            found = None
+        if found is None or (found.st_dev, found.st_ino) != opened:
+            what = "removed" if found is None else "replaced"
+            raise StorageError(
+                f"the file of the store {self.location} was {what} while it was open",
+                hint="close the store, and open what is there now",
+                offender=Offender("store", name=str(path)),
             )
 
     def give_up_idle(self) -> None:

@@ -13,5 +13,5 @@ def metastore_flavor() -> Flavor:
         summary="A file on this machine; opens ML Metadata's SQLite stores unchanged",
         config="metastore_flavor_sqlite.config:SQLiteConfig",
         store="metastore_flavor_sqlite.store:SQLiteMetadataStore",
-        capabilities=Capabilities(native_filter=True),
+        capabilities=Capabilities(native_filter=True, snapshot=True),
     )

@@ -37,7 +37,7 @@ class SQLiteMetadataStore(SQLMetadataStore):
     """Which file it is: device and inode; None for a store in memory."""
 
     FLAVOR: ClassVar[str] = "sqlite"
-    CAPABILITIES: ClassVar[Capabilities] = Capabilities(native_filter=True)
+    CAPABILITIES: ClassVar[Capabilities] = Capabilities(native_filter=True, snapshot=True)
 
     @classmethod
     def open(
@@ -67,7 +67,7 @@ class SQLiteMetadataStore(SQLMetadataStore):
         store = cls(database, location=location, mode=mode)
         if path is not None:
             found = os.stat(path)
-            store._file = found.st_dev, found.st_ino
+            store._file = database.opened_file = found.st_dev, found.st_ino
         return store
 
     def is_same(self, other: BaseMetadataStore) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from google.protobuf.unknown_fields import UnknownFieldSet
 from grpc import StatusCode
 
 from metastore import (
@@ -80,7 +81,9 @@ def get_nodes_by_external_ids(
 def get_artifacts_by_uri(
     store: BaseMetadataStore, request: Any, response: Any, max_bytes: int
 ) -> None:
-    """GetArtifactsByURI."""
+    """GetArtifactsByURI; field 1 is how clients of before 0.21 asked for one."""
+    if any(each.field_number == 1 for each in UnknownFieldSet(request)):  # type: ignore[attr-defined]  # has __getitem__
+        raise Refusal(StatusCode.INVALID_ARGUMENT, "the field 'uri' is no more: use 'uris'")
     query = NodeQuery(NodeKind.ARTIFACT, uris=[text_of(each) for each in request.uris])
     add_nodes(store, query, response, max_bytes)
 

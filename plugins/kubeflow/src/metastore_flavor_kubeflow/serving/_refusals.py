@@ -11,6 +11,7 @@ from metastore import (
     CapabilityError,
     ClosedError,
     ConflictError,
+    FilterError,
     InvalidError,
     MetastoreError,
     NotFoundError,
@@ -18,7 +19,7 @@ from metastore import (
     ReadOnlyError,
 )
 
-__all__ = ["Refusal", "refusal_of"]
+__all__ = ["Refusal", "refusal_of", "told"]
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, as a status is
@@ -50,6 +51,11 @@ _CODES: tuple[tuple[type[MetastoreError], StatusCode], ...] = (
 )
 
 
+def told(error: MetastoreError) -> str:
+    """The error's sentence, without its hint where that speaks of our own API."""
+    return str(error) if isinstance(error, FilterError) else error.message
+
+
 def refusal_of(error: Exception) -> Refusal:
     """The refusal that an exception stands for.
 
@@ -60,7 +66,7 @@ def refusal_of(error: Exception) -> Refusal:
     if isinstance(error, MetastoreError):
         for kind, code in _CODES:
             if isinstance(error, kind):
-                return Refusal(code, str(error))
+                return Refusal(code, told(error))
         return Refusal(StatusCode.INTERNAL, str(error))
     if isinstance(error, DecodeError | UnicodeDecodeError):
         return Refusal(StatusCode.INVALID_ARGUMENT, "the request is no message of this call")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -13,7 +14,7 @@ from metastore_flavor_kubeflow.protocol import SERVICE, request_of, response_of
 from metastore_flavor_kubeflow.serving import _lineage, _nodes, _types, _writes
 from metastore_flavor_kubeflow.serving._refusals import Refusal, refusal_of
 
-__all__ = ["MAX_MESSAGE_BYTES", "RPCS", "Service"]
+__all__ = ["MAX_MESSAGE_BYTES", "RPCS", "Service", "is_read"]
 
 MAX_MESSAGE_BYTES = 100 * 1024 * 1024
 """Kubeflow's limit of a message, in either direction (its --grpc_channel_arguments)."""
@@ -73,6 +74,11 @@ def _bodies(max_bytes: int) -> Mapping[str, Body]:
     return bodies
 
 
+def is_read(rpc: str) -> bool:
+    """Whether an RPC changes nothing."""
+    return rpc.startswith("Get")
+
+
 RPCS: tuple[str, ...] = tuple(method.name for method in SERVICE.methods)
 """The names of the RPCs."""
 
@@ -94,6 +100,7 @@ class Service:
         self._store = store
         self._max_bytes = max_message_bytes
         self._bodies = _bodies(max_message_bytes)
+        self._snapshot = store.snapshot if store.CAPABILITIES.snapshot else nullcontext
 
     def call(self, rpc: str, request: bytes) -> bytes:
         """The serialized response to a serialized request.
@@ -105,7 +112,10 @@ class Service:
         """
         try:
             response = response_of(rpc)()
-            self._bodies[rpc](self._store, request_of(rpc).FromString(request), response)
+            parsed = request_of(rpc).FromString(request)
+            # A call that reads more than once answers from one state, as one that reads once.
+            with self._snapshot() if is_read(rpc) else nullcontext():
+                self._bodies[rpc](self._store, parsed, response)
             answer: bytes = response.SerializeToString()
         except Exception as error:
             raise refusal_of(error) from error

@@ -9,9 +9,13 @@ from pathlib import Path
 
 import grpc
 
-__all__ = ["TLSFiles"]
+__all__ = ["TLSError", "TLSFiles"]
 
 log = logging.getLogger("metastore.serve")
+
+
+class TLSError(Exception):
+    """The files do not make a certificate with its key; the text says which do not."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,8 @@ class TLSFiles:
 
         Raises
         ------
-        OSError
-            One of the files cannot be read, or is no PEM; or the key is not the certificate's.
+        TLSError
+            One of the files is not what it should be; or the key is not the certificate's.
         """
         self._check()
         current = self._stamp(), self._configuration()
@@ -47,9 +51,9 @@ class TLSFiles:
                     return None
                 self._check()
                 current = stamp, self._configuration()
-            except OSError as error:
+            except (OSError, TLSError) as error:
                 # Half renewed: the old one serves on, and the next connection asks again.
-                log.warning("the renewed certificate is passed over: %s", error.strerror)
+                log.warning("the renewed certificate is passed over: %s", error)
                 return None
             log.info("the certificate was renewed")
             return current[1]
@@ -61,10 +65,21 @@ class TLSFiles:
     def _check(self) -> None:
         """Try the files with OpenSSL, which says what is wrong; gRPC does not."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        # A key with a passphrase would be asked for at the terminal otherwise.
-        context.load_cert_chain(self.certificate, self.key, password=lambda: "")
-        if self.client_ca is not None:
-            context.load_verify_locations(self.client_ca)
+        try:
+            # A key with a passphrase would be asked for at the terminal otherwise.
+            context.load_cert_chain(self.certificate, self.key, password=lambda: "")
+        except ssl.SSLError as error:
+            raise TLSError(
+                f"--tls-cert and --tls-key are no PEM files of a certificate and its key, the key "
+                f"without passphrase ({error.reason or 'one cannot be read'})"
+            ) from error
+        try:
+            if self.client_ca is not None:
+                context.load_verify_locations(self.client_ca)
+        except ssl.SSLError as error:
+            raise TLSError(
+                f"--tls-client-ca is no PEM file of certificates ({error.reason})"
+            ) from error
 
     def _files(self) -> list[Path]:
         return [each for each in (self.certificate, self.key, self.client_ca) if each is not None]

@@ -10,7 +10,7 @@ from grpc import StatusCode
 from metastore import BaseMetadataStore, Batch, InvalidError, NodeKind, Type, TypeQuery
 from metastore.model import SIMPLE_TYPES
 from metastore_flavor_kubeflow.messages import add_type, fill_type, key_of, text_of
-from metastore_flavor_kubeflow.serving._refusals import Refusal
+from metastore_flavor_kubeflow.serving._refusals import Refusal, told
 
 __all__ = [
     "fill_types",
@@ -75,13 +75,13 @@ def _write(store: BaseMetadataStore, batch: Batch) -> Sequence[int]:
         if unknown:
             # To a stored property without a kind, ML Metadata says what it says to another kind.
             if stored and stored[0].properties.keys() & set(unknown):
-                raise Refusal(StatusCode.ALREADY_EXISTS, str(error)) from error
+                raise Refusal(StatusCode.ALREADY_EXISTS, told(error)) from error
         elif draft.base_type is not None and not (
             draft.base_type in _SIMPLE and stored and stored[0].base_type is None
         ):
             # To change a base type or take it away: ML Metadata calls it a feature to come. What
             # else can be wrong is that a simple type would be its own base.
-            raise Refusal(StatusCode.UNIMPLEMENTED, str(error)) from error
+            raise Refusal(StatusCode.UNIMPLEMENTED, told(error)) from error
         raise
 
 

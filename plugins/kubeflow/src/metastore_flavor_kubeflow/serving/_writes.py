@@ -16,6 +16,7 @@ from metastore import (
     Merge,
     MetastoreError,
     NodeKind,
+    NodeQuery,
     NotFoundError,
     Offender,
     Ref,
@@ -26,8 +27,8 @@ from metastore import (
 )
 from metastore.batch import Keys, NodeRef, WriteMode
 from metastore.model import NODE_KINDS, LinkKind
-from metastore_flavor_kubeflow.messages import draft_of, event_type_of, path_of
-from metastore_flavor_kubeflow.serving._refusals import Refusal
+from metastore_flavor_kubeflow.messages import draft_of, event_type_of, path_of, text_of
+from metastore_flavor_kubeflow.serving._refusals import Refusal, told
 
 __all__ = [
     "put_attributions_and_associations",
@@ -128,8 +129,9 @@ def put_execution(store: BaseMetadataStore, request: Any, response: Any) -> None
             else Insert(),
         ),
     )
+    adding = _Artifacts(store, batch, options)
     artifacts = [
-        _add_pair(batch, pair, message, execution, options) for pair in request.artifact_event_pairs
+        _add_pair(batch, pair, message, execution, adding) for pair in request.artifact_event_pairs
     ]
     contexts = [_add_context(batch, each, options) for each in request.contexts]
     for context in contexts:
@@ -145,14 +147,12 @@ def put_execution(store: BaseMetadataStore, request: Any, response: Any) -> None
 
 
 def _add_pair(
-    batch: Batch, pair: Any, execution_message: Any, execution: Ref, options: Any
+    batch: Batch, pair: Any, execution_message: Any, execution: Ref, adding: _Artifacts
 ) -> NodeRef | None:
     """Add an artifact and its event; the artifact, None where the pair has neither."""
     artifact: NodeRef | None = None
     if pair.HasField("artifact"):
-        artifact = _add_artifact(
-            batch, pair.artifact, options.reuse_artifact_if_already_exist_by_external_id
-        )
+        artifact = adding.add(pair.artifact)
     if not pair.HasField("event"):
         return artifact
     event = pair.event
@@ -177,10 +177,8 @@ def put_lineage_subgraph(store: BaseMetadataStore, request: Any, response: Any) 
             if not message.HasField("type_id"):
                 raise _invalid(f"one of the {kind.label}s has no type_id")
     contexts = [_add_context(batch, each, options) for each in request.contexts]
-    artifacts = [
-        _add_artifact(batch, each, options.reuse_artifact_if_already_exist_by_external_id)
-        for each in request.artifacts
-    ]
+    adding = _Artifacts(store, batch, options)
+    artifacts = [adding.add(each) for each in request.artifacts]
     executions = [
         batch.add(
             NodeKind.EXECUTION,
@@ -243,13 +241,44 @@ def _end(edge: Any, kind: NodeKind, messages: Any, added: list[Any]) -> NodeRef:
     return end
 
 
-def _add_artifact(batch: Batch, message: Any, by_external_id: bool) -> Ref:
-    mode: WriteMode = Insert()
-    if message.HasField("id"):
-        mode = Replace(message.id)
-    elif by_external_id and message.external_id:
-        mode = Reuse(by="external_id", on_found="replace")
-    return batch.add(NodeKind.ARTIFACT, draft_of(NodeKind.ARTIFACT, message, mode))
+class _Artifacts:
+    """Adds artifacts to a batch, some of which are found by their external ids."""
+
+    def __init__(self, store: BaseMetadataStore, batch: Batch, options: Any) -> None:
+        self._store = store
+        self._batch = batch
+        self._by_external_id = options.reuse_artifact_if_already_exist_by_external_id
+        self._found: dict[str, Ref] = {}
+
+    def add(self, message: Any) -> Ref:
+        """Add a client's artifact; one whose external id stands twice is one, as said last."""
+        mode: WriteMode = Insert()
+        external_id = message.external_id
+        if message.HasField("id"):
+            mode = Replace(message.id)
+        elif self._by_external_id and external_id:
+            mode = self._reuse(message)
+        draft = draft_of(NodeKind.ARTIFACT, message, mode)
+        if external_id in self._found and not isinstance(mode, Insert):
+            ref = self._found[external_id]
+            first = self._batch.nodes[NodeKind.ARTIFACT][ref.index]
+            if isinstance(mode, Reuse) and draft.type != first.type:
+                raise _invalid("two artifacts of one external id are of two types")
+            draft.name = first.name
+            self._batch.nodes[NodeKind.ARTIFACT][ref.index] = draft
+            return ref
+        ref = self._batch.add(NodeKind.ARTIFACT, draft)
+        if not isinstance(mode, Insert) and not message.HasField("id"):
+            self._found[external_id] = ref
+        return ref
+
+    def _reuse(self, message: Any) -> WriteMode:
+        if message.HasField("type_id"):
+            return Reuse(by="external_id", on_found="replace")
+        # An update may leave out the type, and whether it is one, only the store knows.
+        query = NodeQuery(NodeKind.ARTIFACT, external_ids=[text_of(message.external_id)])
+        found = self._store.read_nodes(query)
+        return Replace(found[0].id) if found else Insert()
 
 
 def _add_context(batch: Batch, message: Any, options: Any) -> NodeRef:
@@ -291,7 +320,7 @@ def _write(
             batch, error.offender, kept_contexts
         ):
             raise
-        raise Refusal(StatusCode.INVALID_ARGUMENT, str(error)) from error
+        raise Refusal(StatusCode.INVALID_ARGUMENT, told(error)) from error
 
 
 def _in_their_words(store: BaseMetadataStore, batch: Batch, error: InvalidError) -> Refusal:
@@ -305,8 +334,8 @@ def _in_their_words(store: BaseMetadataStore, batch: Batch, error: InvalidError)
             types = store.read_types(TypeQuery(kind, ids=[draft.type]))
             is_known = bool(types) and key in types[0].properties
             theirs = "unmatched property type" if is_known else "unknown property"
-            return _invalid(f"Found {theirs}: {key}: {error}")
-    return _invalid(str(error))
+            return _invalid(f"Found {theirs}: {key}: {told(error)}")
+    return _invalid(told(error))
 
 
 def _is_missing_type(batch: Batch, offender: Offender | None) -> bool:

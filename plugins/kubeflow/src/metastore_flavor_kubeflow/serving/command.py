@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import math
 import os
-import ssl
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from metastore.cli.options import debug_option, opened, store_argument
+from metastore.cli.options import Refused, debug_option, opened, store_argument
 
 if TYPE_CHECKING:
     from metastore_flavor_kubeflow.serving._tls import TLSFiles
@@ -22,9 +23,38 @@ __all__ = ["serve"]
 _FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 
 
+def _address(ctx: click.Context, _: click.Parameter, value: str) -> str:  # noqa: ARG001 - click's
+    """A name or an address: gRPC would take more, such as sockets of files."""
+    host = value.removeprefix("[").removesuffix("]") if value.startswith("[") else value
+    is_name = bool(re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", host))
+    if (is_name and host != "unix") or _is_address(host):
+        return host
+    raise click.BadParameter(f"{value!r} is neither a host's name nor an address")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _finite(ctx: click.Context, _: click.Parameter, value: float) -> float:  # noqa: ARG001 - click's
+    if math.isnan(value):
+        raise click.BadParameter("it is not a number")
+    return value
+
+
 @click.command()
 @store_argument
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    callback=_address,
+    help="The address to listen at.",
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -37,7 +67,7 @@ _FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
     type=click.IntRange(1, 256),
     default=8,
     show_default=True,
-    help="Calls that are worked on at a time.",
+    help="Reads, and as many writes, that are worked on at a time.",
 )
 @click.option("--read-only", is_flag=True, help="Never change the store; writes are refused.")
 @click.option("--tls-cert", type=_FILE, help="The server's certificate and its chain, PEM.")
@@ -58,6 +88,7 @@ _FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
     type=click.FloatRange(0, 3600),
     default=30.0,
     show_default=True,
+    callback=_finite,
     metavar="SECONDS",
     help="How long calls may take to end when the server stops.",
 )
@@ -99,6 +130,7 @@ def serve(
         ServerSettings,
         run_server,
     )
+    from metastore_flavor_kubeflow.serving._tls import TLSError
 
     settings = ServerSettings(host, port, workers, max_message_size * 1024 * 1024, tls, grace)
     _log_to_stderr(access_log)
@@ -119,18 +151,19 @@ def serve(
                 )
 
         try:
-            run_server(serving.backend, settings, ready)
+            left = run_server(serving.backend, settings, ready)
         except AddressError as error:
-            raise click.ClickException(
+            raise Refused(
                 f"{error} cannot be listened at: another program does, or this machine has no "
                 "such address; choose another --port or --host"
             ) from error
-        except ssl.SSLError as error:
-            raise click.ClickException(
-                "--tls-cert, --tls-key and --tls-client-ca do not make a certificate with its key "
-                f"({error.reason or 'the key cannot be read'}); they are PEM files, the key "
-                "without passphrase"
-            ) from error
+        except TLSError as error:
+            raise Refused(str(error)) from error
+    if left:
+        # Their threads cannot be ended otherwise; the store is as after any other sudden end.
+        click.echo(f"warning: {left} calls had not ended", err=True)
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def _tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> TLSFiles | None:
