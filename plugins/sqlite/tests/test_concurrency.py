@@ -19,8 +19,8 @@ from metastore import (
     ClosedError,
     MetastoreError,
     NodeQuery,
-    OpenError,
     PropertyKind,
+    StorageError,
     TypeQuery,
 )
 
@@ -476,6 +476,6 @@ def test_a_file_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
         for name in fingerprint(path):
             path.with_name(name).unlink()
         [error] = _in_threads(1, lambda _: store.read_types(TypeQuery(ARTIFACT)))
-    assert isinstance(error, OpenError)
+    assert isinstance(error, StorageError)
     store.close()
     assert not path.exists()
