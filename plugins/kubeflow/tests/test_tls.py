@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import grpc
 import pytest
+import trustme
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as pb
 from ml_metadata.proto import metadata_store_service_pb2 as service
@@ -19,32 +19,22 @@ Serve = Callable[..., Served]
 
 
 class Authority:
-    """A certificate authority of the tests, made with openssl."""
+    """A certificate authority of the tests."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         self._folder = folder
+        self._ca = trustme.CA()
         self.certificate = folder / "ca.crt"
-        self._openssl(
-            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.crt",
-            "-subj", "/CN=tests", "-days", "2",
-        )  # fmt: skip
+        self._ca.cert_pem.write_to_path(self.certificate)
 
     def issue(self, name: str) -> tuple[Path, Path]:
         """A certificate for localhost and its key."""
-        (self._folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-        self._openssl(
-            "req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr",
-            "-subj", f"/CN={name}",
-        )  # fmt: skip
-        self._openssl(
-            "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key",
-            "-CAcreateserial", "-out", f"{name}.crt", "-days", "2", "-extfile", "names",
-        )  # fmt: skip
-        return self._folder / f"{name}.crt", self._folder / f"{name}.key"
-
-    def _openssl(self, *arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=self._folder, check=True, capture_output=True)
+        issued = self._ca.issue_cert("localhost", "127.0.0.1")
+        certificate, key = self._folder / f"{name}.crt", self._folder / f"{name}.key"
+        issued.cert_chain_pems[0].write_to_path(certificate)
+        issued.private_key_pem.write_to_path(key)
+        return certificate, key
 
 
 @pytest.fixture
