@@ -208,12 +208,14 @@ def _normal(rpc: str, response: Any) -> Any:
     if hasattr(response, "next_page_token"):
         # Ours have no listed_ids; 12.15.
         response.ClearField("next_page_token")
-    if rpc.endswith("Types"):
-        # 12.11: ML Metadata leaves out the external ids of types here.
-        for field, types in response.ListFields():
-            if field.message_type is not None:
-                for each in types:
+    for descriptor, messages in response.ListFields():
+        # 12.11: they leave out external ids, and here base types.
+        if descriptor.name.endswith("_types") and rpc != "PutTypes":
+            for each in messages:
+                if not rpc.endswith(("TypesByID", "ByExternalIds")):
                     each.ClearField("external_id")
+                if rpc == "GetArtifactsByID":
+                    each.ClearField("base_type")
     # Theirs come in the order of whatever index SQLite chose.
     if rpc == "GetArtifactsByURI":
         response.artifacts.sort(key=lambda artifact: artifact.id)

@@ -9,12 +9,12 @@ from grpc import StatusCode
 
 from metastore import (
     ALL,
+    AlreadyExistsError,
     BaseMetadataStore,
     Batch,
     Insert,
     InvalidError,
     Merge,
-    MetastoreError,
     NodeKind,
     NodeQuery,
     NotFoundError,
@@ -38,6 +38,8 @@ __all__ = [
     "put_nodes",
     "put_parent_contexts",
 ]
+
+_ARTIFACT = NodeKind.ARTIFACT
 
 _FIELDS = {
     NodeKind.ARTIFACT: {"uri": "uri", "state": "state", "external_id": "external_id"},
@@ -201,7 +203,7 @@ def put_lineage_subgraph(store: BaseMetadataStore, request: Any, response: Any) 
         _add_event(batch, edge.event, read, reader)
     try:
         written = _write(store, batch)
-    except (Refusal, MetastoreError):
+    except (Refusal, AlreadyExistsError):
         # Before all else ML Metadata looks for the types of all nodes, of updates too.
         _check_types(store, request)
         raise
@@ -252,24 +254,22 @@ class _Artifacts:
 
     def add(self, message: Any) -> Ref:
         """Add a client's artifact; one whose external id stands twice is one, as said last."""
-        mode: WriteMode = Insert()
-        external_id = message.external_id
         if message.HasField("id"):
-            mode = Replace(message.id)
-        elif self._by_external_id and external_id:
-            mode = self._reuse(message)
-        draft = draft_of(NodeKind.ARTIFACT, message, mode)
-        if external_id in self._found and not isinstance(mode, Insert):
-            ref = self._found[external_id]
-            first = self._batch.nodes[NodeKind.ARTIFACT][ref.index]
-            if isinstance(mode, Reuse) and draft.type != first.type:
-                raise _invalid("two artifacts of one external id are of two types")
-            draft.name = first.name
-            self._batch.nodes[NodeKind.ARTIFACT][ref.index] = draft
-            return ref
-        ref = self._batch.add(NodeKind.ARTIFACT, draft)
-        if not isinstance(mode, Insert) and not message.HasField("id"):
-            self._found[external_id] = ref
+            return self._batch.add(_ARTIFACT, draft_of(_ARTIFACT, message, Replace(message.id)))
+        external_id = message.external_id
+        if not (self._by_external_id and external_id):
+            return self._batch.add(_ARTIFACT, draft_of(_ARTIFACT, message, Insert()))
+        draft = draft_of(_ARTIFACT, message, self._reuse(message))
+        if external_id not in self._found:
+            self._found[external_id] = self._batch.add(_ARTIFACT, draft)
+            return self._found[external_id]
+        ref = self._found[external_id]
+        first = self._batch.nodes[_ARTIFACT][ref.index]
+        if None not in (draft.type, first.type) and draft.type != first.type:
+            raise _invalid("two artifacts of one external id are of two types")
+        # The name is that of the first, as of every stored artifact.
+        draft.name = first.name
+        self._batch.nodes[_ARTIFACT][ref.index] = draft
         return ref
 
     def _reuse(self, message: Any) -> WriteMode:
