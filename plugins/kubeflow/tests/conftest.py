@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -24,20 +24,13 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
         yield start
 
 
-@contextmanager
-def _engine(file: Path | None) -> Iterator[int]:
+@pytest.fixture
+def engine_port() -> Iterator[int]:
+    """The port of a server around ML Metadata's own engine, with an empty store in memory."""
     command = [sys.executable, str(Path(__file__).with_name("engine.py"))]
-    command += [] if file is None else ["--store", str(file)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
         try:
             yield int(process.stdout.readline())
         finally:
             process.terminate()
-
-
-@pytest.fixture
-def engine_port() -> Iterator[int]:
-    """The port of a server around ML Metadata's own engine, with an empty store in memory."""
-    with _engine(None) as port:
-        yield port

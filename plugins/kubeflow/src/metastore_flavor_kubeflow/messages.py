@@ -28,7 +28,6 @@ from metastore import (
 from metastore.batch import WriteMode
 from metastore.model import SIMPLE_TYPES, AnyNode, PathStep, Value
 from metastore.protobuf import any_of, plain_struct, proto_of, struct_of
-from metastore_flavor_kubeflow.protocol import message_class, type_class
 
 __all__ = [
     "add_type",
@@ -38,10 +37,8 @@ __all__ = [
     "fill_node",
     "fill_type",
     "key_of",
-    "node_message",
     "path_of",
     "text_of",
-    "type_message",
     "value_of",
 ]
 
@@ -101,13 +98,6 @@ def fill_node(message: Any, node: AnyNode) -> None:
     _fill_values(message.custom_properties, node.custom_properties)
 
 
-def node_message(kind: NodeKind, node: AnyNode) -> Any:
-    """The node as a `pb.Artifact`, `pb.Execution` or `pb.Context`."""
-    message = message_class(kind)()
-    fill_node(message, node)
-    return message
-
-
 def draft_of(kind: NodeKind, message: Any, mode: WriteMode) -> NodeDraft:
     """What a client's node says is to be written; its times and its type's name say nothing."""
     state = None
@@ -161,13 +151,6 @@ def _fill_structure(message: Any, text: str) -> None:
     except json_format.ParseError:
         # Of another program, or damaged: a type can be used without it.
         message.Clear()
-
-
-def type_message(type: Type) -> Any:
-    """The type as a `pb.ArtifactType`, `pb.ExecutionType` or `pb.ContextType`."""
-    message = type_class(type.kind)()
-    fill_type(message, type)
-    return message
 
 
 def add_type(batch: Batch, kind: NodeKind, message: Any, *, can_add: bool, can_omit: bool) -> None:

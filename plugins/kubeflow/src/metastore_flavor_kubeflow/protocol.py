@@ -10,10 +10,9 @@ import contextlib
 import io
 from typing import Any
 
-from metastore import NodeKind
 from metastore_flavor_kubeflow.availability import unavailable
 
-__all__ = ["SERVICE", "message_class", "pb", "request_of", "response_of", "service", "type_class"]
+__all__ = ["SERVICE", "pb", "request_of", "response_of"]
 
 try:
     # Where its extension does not load, ml_metadata prints that, and its protocol modules work.
@@ -25,22 +24,6 @@ except Exception as error:  # protobuf itself raises a TypeError or a VersionErr
 
 SERVICE = service.DESCRIPTOR.services_by_name["MetadataStoreService"]
 """The descriptor of ``ml_metadata.MetadataStoreService``."""
-
-_MESSAGES = {
-    NodeKind.ARTIFACT: (pb.Artifact, pb.ArtifactType),
-    NodeKind.EXECUTION: (pb.Execution, pb.ExecutionType),
-    NodeKind.CONTEXT: (pb.Context, pb.ContextType),
-}
-
-
-def message_class(kind: NodeKind) -> Any:
-    """`pb.Artifact`, `pb.Execution` or `pb.Context`."""
-    return _MESSAGES[kind][0]
-
-
-def type_class(kind: NodeKind) -> Any:
-    """`pb.ArtifactType`, `pb.ExecutionType` or `pb.ContextType`."""
-    return _MESSAGES[kind][1]
 
 
 def request_of(rpc: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 from grpc import StatusCode
@@ -28,8 +28,6 @@ __all__ = ["get_lineage_subgraph"]
 
 _MAX_HOPS = 100
 """ML Metadata's: more are as many."""
-_BATCH = 5000
-"""Ids that a store is asked for at once: a frontier may be the whole store."""
 
 _Options = pb.LineageSubgraphQueryOptions
 _FIELDS = tuple(field.name for field in pb.LineageGraph.DESCRIPTOR.fields)
@@ -142,19 +140,16 @@ class _Walk:
             return set()
         # Here, because ML Metadata does not look at a filter that it has no nodes for.
         filter = Filter.parse(kind, self._endings[kind].filter_query)
-        ended: set[int] = set()
-        for some in _batches(ids):
-            query = NodeQuery(kind, ids=some, filter=filter)
-            ended.update(node.id for node in self._store.find_nodes(query))
-        return ended
+        query = NodeQuery(kind, ids=sorted(ids), filter=filter)
+        return {node.id for node in self._store.find_nodes(query)}
 
-    def _events(self, kind: NodeKind, ids: set[int]) -> Iterator[Event]:
-        for some in _batches(ids):
-            yield from self._store.read_events(
-                EventQuery(artifact_ids=some)
-                if kind is NodeKind.ARTIFACT
-                else EventQuery(execution_ids=some)
-            )
+    def _events(self, kind: NodeKind, ids: set[int]) -> Sequence[Event]:
+        some = sorted(ids)
+        return self._store.read_events(
+            EventQuery(artifact_ids=some)
+            if kind is NodeKind.ARTIFACT
+            else EventQuery(execution_ids=some)
+        )
 
 
 def _end(event: Event, kind: NodeKind) -> int:
@@ -163,11 +158,7 @@ def _end(event: Event, kind: NodeKind) -> int:
 
 def _fill(store: BaseMetadataStore, walk: _Walk, wanted: Collection[str], graph: Any) -> None:
     links = {
-        kind: [
-            link
-            for some in _batches(walk.found[kind.other])
-            for link in store.read_links(LinkQuery(kind, other_ids=some))
-        ]
+        kind: store.read_links(LinkQuery(kind, other_ids=sorted(walk.found[kind.other])))
         for kind in (LinkKind.ATTRIBUTION, LinkKind.ASSOCIATION)
         if {"contexts", f"{kind.label}s"} & set(wanted)
     }
@@ -187,12 +178,6 @@ def _fill(store: BaseMetadataStore, walk: _Walk, wanted: Collection[str], graph:
     if "associations" in wanted:
         for link in links[LinkKind.ASSOCIATION]:
             graph.associations.add(context_id=link.context_id, execution_id=link.other_id)
-
-
-def _batches(ids: Iterable[int]) -> Iterator[list[int]]:
-    ordered = sorted(ids)
-    for at in range(0, len(ordered), _BATCH):
-        yield ordered[at : at + _BATCH]
 
 
 def _invalid(message: str) -> Refusal:
