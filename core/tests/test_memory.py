@@ -11,9 +11,23 @@ from metastore.batch import Batch
 from metastore.errors import ReadOnlyError
 from metastore.memory import MemoryMetadataStore, Tables
 from metastore.model import NodeKind
+from metastore.plugins._memory_config import MemoryConfig
 from metastore.query import NodeQuery
 from metastore.testing import StoreContract
 from metastore.testing._base import Reopen
+
+
+class TestOpened(StoreContract):
+    """A store as users open it; when it is closed, its data are gone."""
+
+    @pytest.fixture
+    def make_store(self) -> Callable[[], BaseMetadataStore]:
+        """A new store a call."""
+        return lambda: MemoryMetadataStore.open(MemoryConfig())
+
+    @pytest.fixture
+    def reopen(self) -> None:
+        """There is nothing to open again."""
 
 
 class TestMemory(StoreContract):

@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from metastore import (
     Batch,
     BusyError,
+    Flavor,
     InvalidError,
     NodeKind,
     OpenMode,
     StorageError,
+    StoreNotFoundError,
 )
 from metastore.base import BaseMetadataStore
 from metastore.errors import ClosedError
@@ -38,7 +40,7 @@ from metastore.model import (
 from metastore.plain import PlainMetadataStore, Row, StoredLink, Tables, record_of, row_of
 from metastore.query import NodeQuery
 from metastore.testing import StoreContract, contents, exact
-from metastore.testing._base import Reopen, prepare, put
+from metastore.testing._base import prepare, put
 
 ARTIFACT = NodeKind.ARTIFACT
 
@@ -193,7 +195,11 @@ class _Kept(PlainMetadataStore):
 
     @classmethod
     def open(cls, config: Log, *, mode: OpenMode = "rw", create: bool = True) -> _Kept:
-        """Another store over the same log."""
+        """Another store over the same log; a log without its first entry is no store."""
+        if not config:
+            if mode == "r" or not create:
+                raise StoreNotFoundError("there is no store in the log")
+            config.append([])
         return cls(None, config, mode=mode)
 
     def refresh(self, tables: Tables) -> None:
@@ -222,10 +228,10 @@ class TestKept(StoreContract):
         """A new log each."""
         return lambda: _Kept.open([])
 
-    @pytest.fixture
-    def reopen(self) -> Reopen:
-        """Another store over the same log."""
-        return lambda store, mode: _Kept.open(store._log, mode=mode)  # type: ignore[attr-defined]
+    @pytest.mark.xfail(reason="the class is in no distribution", strict=True)
+    def test_the_descriptor_names_the_classes(self, flavor: Flavor, store: Any) -> None:
+        """Not so: its FLAVOR is memory's."""
+        super().test_the_descriptor_names_the_classes(flavor, store)
 
 
 def test_what_cannot_be_kept_is_undone() -> None:

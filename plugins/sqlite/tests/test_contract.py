@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from metastore import BaseMetadataStore, OpenMode
+from metastore import BaseMetadataStore
 from metastore.testing import StoreContract
 from metastore_flavor_sqlite import SQLiteConfig, SQLiteMetadataStore
 
@@ -24,11 +24,6 @@ class TestFile(StoreContract):
         numbers = itertools.count()
         return lambda: open_file(tmp_path / f"{next(numbers)}.db")
 
-    @pytest.fixture
-    def reopen(self) -> Callable[[BaseMetadataStore, OpenMode], BaseMetadataStore]:
-        """The same file, found by the store's location."""
-        return lambda store, mode: open_file(store.location.removeprefix("sqlite:///"), mode)
-
 
 class TestMemory(StoreContract):
     """A store in memory holds to the contract; it is gone when it is closed."""
@@ -37,3 +32,7 @@ class TestMemory(StoreContract):
     def make_store(self) -> Callable[[], BaseMetadataStore]:
         """A new store in memory each time."""
         return lambda: SQLiteMetadataStore.open(SQLiteConfig())
+
+    @pytest.fixture
+    def reopen(self) -> None:
+        """There is nothing to open again."""

@@ -12,18 +12,15 @@ A flavor's author writes one test module::
         @pytest.fixture
         def make_store(self, tmp_path_factory):
             def make():
-                return MineMetadataStore.open(...)  # a new, empty store, in mode "rw"
+                return MineMetadataStore.open(MineConfig(...))  # a new, empty store, mode "rw"
 
             return make
 
-        @pytest.fixture
-        def reopen(self):  # leave it out where a store cannot be opened twice
-            return lambda store, mode: MineMetadataStore.open(..., mode=mode)
-
-and inherits the whole contract.  A test that the flavor cannot pass is overridden and marked
-``xfail`` with a reason; removing or replacing one otherwise is a failure of its own.  What the
-flavor declares in `CAPABILITIES` not to have is skipped.  Needs the extra
-``metastore-core[testing]``.
+and inherits the whole contract: docs/testing-a-flavor.md.  A test that the flavor cannot pass is
+overridden and marked ``xfail(reason=..., strict=True)``; removing or replacing one otherwise is a
+failure of its own.  What the flavor declares in `CAPABILITIES` not to have is skipped, visibly.  A
+test that fails shows its docstring: what must hold, by which paragraph of docs/contract.md, and
+what to check.  Needs the extra ``metastore-core[testing]``.
 """
 
 import pytest
@@ -37,9 +34,13 @@ pytest.register_assert_rewrite(
             "_batches",
             "_events",
             "_filters",
+            "_fixtures",
+            "_flavor",
+            "_forks",
             "_lifecycle",
             "_links",
             "_nodes",
+            "_on_top",
             "_reading",
             "_reuse",
             "_transactions",
@@ -56,9 +57,17 @@ from metastore.testing._batches import BatchContract  # noqa: E402 - after the l
 from metastore.testing._contents import compare_stores, contents, exact  # noqa: E402
 from metastore.testing._events import EventContract  # noqa: E402
 from metastore.testing._filters import FilterContract, compare_filters  # noqa: E402
+from metastore.testing._fixtures import FixtureContract  # noqa: E402
+from metastore.testing._flavor import (  # noqa: E402
+    ConfigContract,
+    PluginContract,
+    SecretContract,
+)
+from metastore.testing._forks import ForkContract  # noqa: E402
 from metastore.testing._lifecycle import LifecycleContract  # noqa: E402
 from metastore.testing._links import LinkContract  # noqa: E402
 from metastore.testing._nodes import NodeContract  # noqa: E402
+from metastore.testing._on_top import LineageContract, RecordingContract  # noqa: E402
 from metastore.testing._reading import ReadingContract  # noqa: E402
 from metastore.testing._reuse import ReuseContract  # noqa: E402
 from metastore.testing._transactions import TransactionContract  # noqa: E402
@@ -66,19 +75,32 @@ from metastore.testing._types import TypeContract  # noqa: E402
 from metastore.testing._updates import UpdateContract  # noqa: E402
 from metastore.testing._values import ValueContract  # noqa: E402
 from metastore.testing.contract import StoreContract  # noqa: E402
-from metastore.testing.model_based import ModelContract, histories, replay  # noqa: E402
+from metastore.testing.model_based import (  # noqa: E402
+    ModelContract,
+    StoreMachine,
+    histories,
+    replay,
+)
 
 __all__ = [
     "BatchContract",
+    "ConfigContract",
     "EventContract",
     "FilterContract",
+    "FixtureContract",
+    "ForkContract",
     "LifecycleContract",
+    "LineageContract",
     "LinkContract",
     "ModelContract",
     "NodeContract",
+    "PluginContract",
     "ReadingContract",
+    "RecordingContract",
     "ReuseContract",
+    "SecretContract",
     "StoreContract",
+    "StoreMachine",
     "TransactionContract",
     "TypeContract",
     "UpdateContract",

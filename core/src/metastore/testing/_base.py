@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import traceback
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -26,6 +27,7 @@ from metastore.model import (
 )
 from metastore.query import EventQuery, LinkQuery, NodeQuery, TypeQuery
 from metastore.testing._contents import contents
+from metastore.testing._opens import Opens
 
 ARTIFACT, EXECUTION, CONTEXT = NodeKind.ARTIFACT, NodeKind.EXECUTION, NodeKind.CONTEXT
 ALL_KINDS = pytest.mark.parametrize("kind", list(NodeKind), ids=lambda kind: kind.label)
@@ -41,15 +43,30 @@ Reopen: TypeAlias = Callable[[BaseMetadataStore, OpenMode], BaseMetadataStore]
 
 
 class ContractBase:
-    """The fixtures; a flavor gives `make_store` and, where it can, `reopen`."""
+    """The fixtures; a flavor gives `make_store`, and `reopen` where the default is not right."""
+
+    @pytest.fixture(autouse=True)
+    def _says_what_to_check(self, request: pytest.FixtureRequest) -> None:
+        """A test that fails shows its docstring: what must hold, and what to check."""
+        text = inspect.getdoc(request.function) or ""
+        request.node.add_report_section("call", "contract", f"docs/contract.md: {text}")
 
     @pytest.fixture
-    def reopen(self) -> Reopen | None:
-        """Open the data of a store again: ``reopen(store, mode)``; None where that cannot be."""
-        return None
+    def opens(self, monkeypatch: pytest.MonkeyPatch) -> Opens:
+        """Which config each store of this test was opened with."""
+        return Opens(monkeypatch)
 
     @pytest.fixture
-    def new_store(self, make_store: MakeStore) -> Iterator[MakeStore]:
+    def reopen(self, opens: Opens) -> Reopen | None:
+        """Open the data of a store again: ``reopen(store, mode)``.
+
+        By default with the config that the store was opened with.  A flavor whose data are gone
+        when a store is closed overrides it, and returns None.
+        """
+        return opens.again
+
+    @pytest.fixture
+    def new_store(self, opens: Opens, make_store: MakeStore) -> Iterator[MakeStore]:
         """Like `make_store`, and closes what it made."""
         made: list[BaseMetadataStore] = []
 
@@ -70,7 +87,7 @@ class ContractBase:
     def open_again(self, reopen: Reopen | None) -> Iterator[Reopen]:
         """Like `reopen`, and closes what it opened; skips where the flavor has none."""
         if reopen is None:
-            pytest.skip("the flavor cannot open a store again: it has no fixture `reopen`")
+            pytest.skip("the flavor's data are gone when it is closed: its `reopen` is None")
         opened: list[BaseMetadataStore] = []
 
         def open_it(store: BaseMetadataStore, mode: OpenMode) -> BaseMetadataStore:

@@ -1,6 +1,6 @@
 """Random histories of batches, written to the store under test and to the memory flavor.
 
-After each batch both must have said the same (ids aside) and hold the same.  A history is plain
+After each step both must have said the same (ids aside) and hold the same.  A history is plain
 data: hypothesis shrinks it, and what it prints of a failure is short enough to be read, and
 can be pasted into `replay`.  Nodes are named by their rank among the nodes of their kind, so that
 a history means the same for stores that give different ids; times are given, so that the same
@@ -10,24 +10,35 @@ times are stored.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, TypeAlias
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from hypothesis.strategies import SearchStrategy
 
-from metastore.base import BaseMetadataStore
+from metastore.base import BaseMetadataStore, OpenMode
 from metastore.batch import ALL, INSERT, Batch, Merge, Ref, Replace, Reuse, WriteMode, WrittenBatch
 from metastore.errors import MetastoreError
 from metastore.memory import MemoryMetadataStore
 from metastore.model import AnyNode, EventType, LinkKind, NodeKind, PropertyKind, Proto
-from metastore.query import NodeQuery
+from metastore.query import NodeQuery, OrderBy
+from metastore.rules import Planner
 from metastore.testing._base import ContractBase, MakeStore, needs
 from metastore.testing._contents import compare_stores
 
-__all__ = ["Action", "ModelContract", "histories", "replay"]
+__all__ = ["Action", "ModelContract", "StoreMachine", "histories", "replay"]
+
+EXAMPLES = int(os.environ.get("METASTORE_TEST_HISTORIES", "80"))
+"""Random histories, of up to ten steps each."""
 
 
 class _Brief:
@@ -204,14 +215,21 @@ def _nodes(draw: st.DrawFn) -> Put:
     )
 
 
-def histories(*, max_batches: int = 8, max_actions: int = 4) -> SearchStrategy[History]:
+_actions: SearchStrategy[Action] = st.one_of(_nodes(), _nodes(), _events, _links, _types)
+_batches = st.lists(_actions, min_size=1, max_size=4)
+
+
+def histories(*, max_batches: int = 8) -> SearchStrategy[History]:
     """Histories: lists of batches, each a list of actions; some of them break rules."""
-    actions: SearchStrategy[Action] = st.one_of(_nodes(), _nodes(), _events, _links, _types)
-    batches = st.lists(actions, min_size=1, max_size=max_actions)
-    return st.lists(batches, min_size=1, max_size=max_batches)
+    return st.lists(_batches, min_size=1, max_size=max_batches)
 
 
 # Histories, written.
+
+
+def _ranks(store: BaseMetadataStore, kind: NodeKind) -> dict[int, int]:
+    """By id, the position of each node of a kind in the order of ids."""
+    return {node.id: rank for rank, node in enumerate(store.iterate(NodeQuery(kind)))}
 
 
 class _Player:
@@ -221,14 +239,18 @@ class _Player:
         self.store = store
         self._nodes: dict[NodeKind, list[AnyNode]] = {}
 
-    def play(self, actions: Sequence[Action], time: int) -> tuple[object, ...]:
-        """Write one batch; what the store says to it, ids as ranks."""
+    def batch(self, actions: Sequence[Action], time: int) -> Batch:
+        """A batch of these actions, for what is stored now."""
         self._nodes = {kind: list(self.store.iterate(NodeQuery(kind))) for kind in NodeKind}
         batch = Batch()
         for position, action in enumerate(actions):
             self._add(batch, action, time + position)
+        return batch
+
+    def play(self, actions: Sequence[Action], time: int) -> tuple[object, ...]:
+        """Write one batch; what the store says to it, ids as ranks."""
         try:
-            written = self.store.write(batch)
+            written = self.store.write(self.batch(actions, time))
         except MetastoreError as error:
             return (type(error).__name__,)
         return self._said(written)
@@ -236,7 +258,7 @@ class _Player:
     def _said(self, written: WrittenBatch) -> tuple[object, ...]:
         outcomes: list[object] = [[each.outcome.name for each in written.types]]
         for kind in NodeKind:
-            ranks = {node.id: rank for rank, node in enumerate(self.store.iterate(NodeQuery(kind)))}
+            ranks = _ranks(self.store, kind)
             outcomes.append([(ranks[id], outcome.name) for id, outcome in written.nodes[kind]])
         return tuple(outcomes)
 
@@ -336,30 +358,128 @@ def replay(history: History, store: BaseMetadataStore, model: BaseMetadataStore)
         assert not differences, "\n".join([f"after {what}", *differences])
 
 
+class _RolledBackError(Exception):
+    """What ends a transaction whose changes must not stay."""
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """Does the same to a new store and to one of the memory flavor, and compares them.
+
+    Steps are batches, transactions that are rolled back, pages that are read, and closing and
+    opening the store.  What hypothesis prints of a failure are the fewest and simplest steps that
+    it found; the error's own text has the batches among them as a history for `replay`.
+    """
+
+    def __init__(
+        self,
+        make_store: MakeStore,
+        reopen: Callable[[BaseMetadataStore, OpenMode], BaseMetadataStore] | None,
+    ) -> None:
+        super().__init__()
+        self._reopen = reopen
+        self._store = self._first = make_store()
+        self._model = MemoryMetadataStore.open()
+        self._time = 0
+        self._history: list[Sequence[Action]] = []
+        needs(self._store, "atomic_batch", "full")
+        self._play(_BEGINNING)
+
+    def teardown(self) -> None:
+        """Close both."""
+        self._store.close()
+        self._model.close()
+
+    def _play(self, actions: Sequence[Action]) -> None:
+        self._time += 1000
+        self._same(
+            *(_Player(store).play(actions, self._time) for store in (self._store, self._model))
+        )
+
+    def _same(self, said: object, expected: object) -> None:
+        assert said == expected, f"{self._so_far()}\nsaid {said}\nexpected {expected}"
+
+    def _so_far(self) -> str:
+        return f"after the history {self._history!r}"
+
+    @rule(actions=_batches)
+    def write(self, actions: Sequence[Action]) -> None:
+        """Both say the same to a batch."""
+        self._history.append(actions)
+        self._play(actions)
+
+    @rule(actions=_batches)
+    def roll_back(self, actions: Sequence[Action]) -> None:
+        """What was applied in a transaction that fails is gone."""
+        for store in (self._store, self._model):
+            player = _Player(store)
+            try:
+                with store.transaction() as transaction:
+                    planner = Planner(player.batch(actions, self._time + 1))
+                    transaction.apply(planner.run(transaction.lookup))
+                    raise _RolledBackError
+            except (_RolledBackError, MetastoreError):
+                # Rolled back; refused by a rule; or a flavor without transactions of its own.
+                pass
+
+    @rule(
+        kind=st.sampled_from(NodeKind),
+        order_by=st.sampled_from(OrderBy),
+        descending=st.booleans(),
+        size=st.integers(1, 3),
+    )
+    def read_pages(self, kind: NodeKind, order_by: OrderBy, descending: bool, size: int) -> None:
+        """Pages of any size make up the same list, and it is as long as is counted."""
+        if order_by is not OrderBy.ID and not self._store.CAPABILITIES.given_times:
+            order_by = OrderBy.ID
+        query = NodeQuery(kind, order_by=order_by, descending=descending)
+        listed = []
+        for store in (self._store, self._model):
+            ranks = _ranks(store, kind)
+            found = [ranks[node.id] for node in store.iterate(query, page_size=size)]
+            listed.append((found, store.count(query)))
+        self._same(*listed)
+
+    @precondition(lambda self: self._reopen is not None)
+    @rule()
+    def open_again(self) -> None:
+        """Closed and opened again, the store is what it was."""
+        reopen = self._reopen
+        assert reopen is not None
+        self._store.close()
+        # The author's function knows the stores that make_store made.
+        self._store = reopen(self._first, "rw")
+
+    @invariant()
+    def both_hold_the_same(self) -> None:
+        """All types, nodes, events and links are alike."""
+        times = self._store.CAPABILITIES.given_times
+        differences = compare_stores(self._store, self._model, times=times)
+        assert not differences, "\n".join([self._so_far(), *differences])
+
+
 class ModelContract(ContractBase):
     """Random histories leave the same as in the reference implementation, `memory`."""
 
-    @settings(
-        deadline=None,
-        derandomize=bool(os.environ.get("CI")),
-        max_examples=80,
-        # Nothing is left in the folder of whoever runs the tests.
-        database=None,
-        suppress_health_check=[
-            # The fixture makes a new store for each example.
-            HealthCheck.function_scoped_fixture,
-            # The test is inherited by one class a flavor.
-            HealthCheck.differing_executors,
-            HealthCheck.too_slow,
-        ],
-    )
-    @given(history=histories())
-    def test_histories(self, make_store: MakeStore, history: History) -> None:
-        """After any history the store says and holds what the memory flavor does. [1.1-7.11]"""
-        store, model = make_store(), MemoryMetadataStore.open()
-        try:
-            needs(store, "atomic_batch", "full")
-            replay(history, store, model)
-        finally:
-            store.close()
-            model.close()
+    def test_histories(
+        self, make_store: MakeStore, reopen: Callable[..., BaseMetadataStore] | None
+    ) -> None:
+        """After any steps, the store says and holds what the memory flavor does. [1.1-7.12, 8.8]
+
+        On failure: hypothesis has looked for the shortest history that fails: read it from
+        ``state.write(...)`` to the last step, which is the one that the store and the memory flavor
+        answer differently.  ``replay`` runs the batches of a history again, in a test of yours.
+        """
+        run_state_machine_as_test(
+            # Documented to take whatever makes a machine.
+            lambda: StoreMachine(make_store, reopen),  # type: ignore[arg-type]
+            settings=settings(
+                deadline=None,
+                derandomize=bool(os.environ.get("CI")),
+                max_examples=EXAMPLES,
+                stateful_step_count=10,
+                # Nothing is left in the folder of whoever runs the tests.
+                database=None,
+                print_blob=False,
+                suppress_health_check=[HealthCheck.too_slow],
+            ),
+        )
