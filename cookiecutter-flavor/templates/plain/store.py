@@ -1,0 +1,159 @@
+"""The store: rows in a file of JSON lines, the rows of one batch in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote
+
+from filelock import FileLock, Timeout
+from metastore import (
+    BaseMetadataStore,
+    BusyError,
+    Capabilities,
+    NotAStoreError,
+    OpenError,
+    OpenMode,
+    StorageError,
+    StoreNotFoundError,
+)
+from metastore.plain import PlainMetadataStore, Row, Tables, record_of, row_of
+
+from {{cookiecutter.__package}}.config import {{cookiecutter.__class}}Config
+
+_HEADER = b'{"{{cookiecutter.name}}": 1}\n'
+"""The first line of every file: what it is, and the version of its format."""
+
+
+class {{cookiecutter.__class}}MetadataStore(PlainMetadataStore):
+    """A file that only grows; each process holds its rows, and reads what others append."""
+
+    FLAVOR = "{{cookiecutter.name}}"
+    CAPABILITIES = Capabilities(snapshot=True)
+
+    def __init__(self, config: {{cookiecutter.__class}}Config, mode: OpenMode) -> None:
+        super().__init__(location=f"{self.FLAVOR}:///{quote(config.path.as_posix())}", mode=mode)
+        # Absolute: a relative one would be another file once the process changes its folder.
+        self._path = config.path.absolute()
+        self._lock_timeout = config.lock_timeout
+        self._end = 0
+        """Where the last whole line ends that was read."""
+
+    @classmethod
+    def open(
+        cls,
+        config: {{cookiecutter.__class}}Config,
+        *,
+        mode: OpenMode = "rw",
+        create: bool = True,
+    ) -> {{cookiecutter.__class}}MetadataStore:
+        """Open the file; with mode "rw" and `create`, make it where it is not there.
+
+        Raises
+        ------
+        StoreNotFoundError, NotAStoreError, OpenError
+            There is no such store; nothing was made or changed.
+        """
+        store = cls(config, mode)
+        try:
+            if not store._path.exists():
+                if mode == "r" or not create:
+                    raise StoreNotFoundError(
+                        f"there is no file {str(config.path)!r}", hint="correct the path"
+                    )
+                with store.exclusive():
+                    store._make()
+            store._check()
+        except (OSError, StorageError) as error:
+            if isinstance(error, OpenError):
+                raise
+            reason = getattr(error, "strerror", None) or error
+            raise OpenError(f"{store.location} cannot be opened ({reason})") from error
+        return store
+
+    def _make(self) -> None:
+        if not self._path.exists():
+            # Under another name first: nobody sees it half made.
+            new = Path(f"{self._path}.new")
+            new.write_bytes(_HEADER)
+            new.replace(self._path)
+
+    def _check(self) -> None:
+        with self._path.open("rb") as file:
+            if file.readline() != _HEADER:
+                raise NotAStoreError(
+                    f"{str(self._path)!r} is no file of the flavor {self.FLAVOR}",
+                    hint="correct the path",
+                )
+        self._end = len(_HEADER)
+
+    def is_same(self, other: BaseMetadataStore) -> bool:
+        """Whether both are open on one file."""
+        return isinstance(other, type(self)) and os.path.realpath(other._path) == os.path.realpath(
+            self._path
+        )
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Lock a file beside it; the operating system lets go of it when a process dies."""
+        lock = FileLock(f"{self._path}.lock", timeout=self._lock_timeout)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise BusyError(
+                f"another process keeps {self.location} locked", hint="try again"
+            ) from error
+        except OSError as error:
+            raise StorageError(f"{self.location} cannot be locked ({error.strerror})") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def refresh(self, tables: Tables) -> None:
+        """Read the lines that others appended.
+
+        A last line without an end is of a writer who is at it, or was killed: it is no batch.
+        """
+        try:
+            with self._path.open("rb") as file:
+                if os.fstat(file.fileno()).st_size < self._end:
+                    raise StorageError(f"{self.location} was cut, or replaced, while it was open")
+                file.seek(self._end)
+                for line in file:
+                    if line.endswith(b"\n"):
+                        tables.load(map(row_of, json.loads(line)))
+                        self._end += len(line)
+        except OSError as error:
+            if isinstance(error, StorageError):
+                raise
+            raise StorageError(f"{self.location} cannot be read ({error.strerror})") from error
+        except ValueError:
+            # Without the cause, which holds the line.
+            raise StorageError(
+                f"{self.location} is damaged behind byte {self._end}",
+                hint="restore it from a copy",
+            ) from None
+
+    def commit(self, rows: Sequence[Row]) -> None:
+        """Append one line; it is on the disk when this returns."""
+        line = json.dumps([record_of(row) for row in rows], allow_nan=False).encode() + b"\n"
+        try:
+            with self._path.open("r+b") as file:
+                # Of a writer who was killed.
+                file.truncate(self._end)
+                file.seek(self._end)
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            with suppress(OSError):
+                os.truncate(self._path, self._end)
+            raise StorageError(
+                f"{self.location} cannot be written ({error.strerror})",
+                hint="check the disk and the file's permissions",
+            ) from error
+        self._end += len(line)

@@ -1,0 +1,1 @@
+"""The {{cookiecutter.name}} flavor of metastore."""

@@ -1,0 +1,21 @@
+"""The plugin module: what core reads before it needs the store.  Imports no driver."""
+
+from metastore import Capabilities, Flavor, hookimpl
+
+
+@hookimpl
+def metastore_flavor() -> Flavor:
+    """Describe the flavor."""
+    return Flavor(
+        name="{{cookiecutter.name}}",
+        summary="{{cookiecutter.__summary}}",
+        config="{{cookiecutter.__package}}.config:{{cookiecutter.__class}}Config",
+        store="{{cookiecutter.__package}}.store:{{cookiecutter.__class}}MetadataStore",
+        capabilities=Capabilities(
+            snapshot=True,
+{%- if cookiecutter.kind == "remote" %}
+            provision=True,
+{%- endif %}
+        ),
+        interface_version={{cookiecutter._interface_version}},
+    )

@@ -1,0 +1,1 @@
+{% include cookiecutter.kind ~ '/service.py' ignore missing %}

@@ -1,0 +1,1 @@
+{% include cookiecutter.kind ~ '/conftest.py' ignore missing %}
