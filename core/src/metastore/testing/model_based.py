@@ -37,14 +37,20 @@ from metastore.testing._contents import compare_stores
 
 __all__ = ["Action", "ModelContract", "StoreMachine", "histories", "replay"]
 
-EXAMPLES = int(os.environ.get("METASTORE_TEST_HISTORIES", "80"))
-"""Random histories, of up to ten steps each."""
+EXAMPLES = int(os.environ.get("METASTORE_TEST_HISTORIES", "50"))
+"""Random histories."""
+STEPS = 25
+"""The most that one of them has."""
 
 
 class _Brief:
     """Prints what differs from the defaults only."""
 
     __slots__ = ()
+
+    def _repr_pretty_(self, printer: Any, _: bool) -> None:
+        """So that hypothesis, too, prints no more."""
+        printer.text(repr(self))
 
     def __repr__(self) -> str:
         said = []
@@ -127,8 +133,12 @@ Action: TypeAlias = "PutType | Put | PutEvent | PutLink"
 History: TypeAlias = "Sequence[Sequence[Action]]"
 
 _PROPERTIES = (("a", PropertyKind.INT), ("b", PropertyKind.STRING), ("c", PropertyKind.STRUCT))
-_BEGINNING = [PutType(kind, name, _PROPERTIES) for kind in NodeKind for name in ("T", "U")]
-"""Types to begin with, so that most nodes of a history can be written."""
+_BEGINNING: list[list[Action]] = [
+    [PutType(kind, name, _PROPERTIES) for kind in NodeKind for name in ("T", "U")],
+    [Put(kind, name="m", properties=(("a", 0),)) for kind in NodeKind],
+    [Put(kind, name="o", custom=(("a", 0.5),)) for kind in NodeKind],
+]
+"""Types and nodes to begin with, so that most of a history can be written."""
 
 # Histories, generated.  Small pools, so that drafts meet one another; mostly valid ones.
 
@@ -177,14 +187,13 @@ _events = st.builds(
 _links = st.builds(PutLink, st.sampled_from(LinkKind), context=_numbers, other=_numbers)
 
 
+_HOW = ["insert", "insert", "replace", "merge", "keep", "reuse-replace", "reuse-merge"]
+
+
 @st.composite
-def _nodes(draw: st.DrawFn) -> Put:
+def _nodes(draw: st.DrawFn, *, insert: bool = False) -> Put:
     kind = draw(st.sampled_from(NodeKind))
-    how = draw(
-        st.sampled_from(
-            ["insert", "insert", "replace", "merge", "keep", "reuse-replace", "reuse-merge"]
-        )
-    )
+    how = "insert" if insert else draw(st.sampled_from(_HOW))
     names = st.sampled_from(["n", "m", "o", ""]) if kind is NodeKind.CONTEXT else _names
     uris = st.sampled_from(["", "", "u", "v"]) if kind is NodeKind.ARTIFACT else st.just("")
     states = st.none() if kind is NodeKind.CONTEXT else st.sampled_from([None, 0, 2])
@@ -215,8 +224,11 @@ def _nodes(draw: st.DrawFn) -> Put:
     )
 
 
-_actions: SearchStrategy[Action] = st.one_of(_nodes(), _nodes(), _events, _links, _types)
-_batches = st.lists(_actions, min_size=1, max_size=4)
+_actions: SearchStrategy[Action] = st.one_of(
+    _nodes(), _nodes(), _nodes(), _events, _events, _links, _links, _types
+)
+# Short ones: of a long one something is wrong nearly always, and nothing of it is written.
+_batches = st.lists(_actions, min_size=1, max_size=2)
 
 
 def histories(*, max_batches: int = 8) -> SearchStrategy[History]:
@@ -350,9 +362,9 @@ def replay(history: History, store: BaseMetadataStore, model: BaseMetadataStore)
     """Write a history to two new stores; fail at the first batch after which they differ."""
     times = store.CAPABILITIES.given_times
     players = _Player(store), _Player(model)
-    for number, actions in enumerate([_BEGINNING, *history]):
+    for number, actions in enumerate([*_BEGINNING, *history]):
         said, expected = (player.play(actions, 1000 * number) for player in players)
-        what = f"batch {number} of the history: {list(actions)!r}"
+        what = f"batch {number - len(_BEGINNING) + 1} of the history: {list(actions)!r}"
         assert said == expected, f"after {what}\nsaid {said}\nexpected {expected}"
         differences = compare_stores(store, model, times=times)
         assert not differences, "\n".join([f"after {what}", *differences])
@@ -382,7 +394,8 @@ class StoreMachine(RuleBasedStateMachine):
         self._time = 0
         self._history: list[Sequence[Action]] = []
         needs(self._store, "atomic_batch", "full")
-        self._play(_BEGINNING)
+        for actions in _BEGINNING:
+            self._play(actions)
 
     def teardown(self) -> None:
         """Close both."""
@@ -406,6 +419,16 @@ class StoreMachine(RuleBasedStateMachine):
         """Both say the same to a batch."""
         self._history.append(actions)
         self._play(actions)
+
+    @rule(nodes=st.lists(_nodes(insert=True), min_size=1, max_size=3))
+    def write_nodes(self, nodes: Sequence[Action]) -> None:
+        """Both say the same to new nodes, which others of the history refer to."""
+        self.write(nodes)
+
+    @rule(actions=st.lists(_events | _links, min_size=1, max_size=3))
+    def connect(self, actions: Sequence[Action]) -> None:
+        """Both say the same to events and links among the nodes that are there."""
+        self.write(actions)
 
     @rule(actions=_batches)
     def roll_back(self, actions: Sequence[Action]) -> None:
@@ -476,7 +499,7 @@ class ModelContract(ContractBase):
                 deadline=None,
                 derandomize=bool(os.environ.get("CI")),
                 max_examples=EXAMPLES,
-                stateful_step_count=10,
+                stateful_step_count=STEPS,
                 # Nothing is left in the folder of whoever runs the tests.
                 database=None,
                 print_blob=False,
