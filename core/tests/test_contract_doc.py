@@ -129,14 +129,45 @@ def _tests() -> list[str]:
     return sorted(name for name in dir(StoreContract) if name.startswith("test_"))
 
 
+def _docstring(name: str) -> str:
+    return inspect.getdoc(getattr(StoreContract, name)) or ""
+
+
+_ON_FAILURE = "On failure: "
+
+
+def _what_to_check(docstring: str) -> list[str]:
+    """The paragraphs for the author of a flavor whose store failed the test, each as one line."""
+    paragraphs = [" ".join(each.split()) for each in docstring.split("\n\n")]
+    return [each for each in paragraphs[1:] if each.startswith(_ON_FAILURE)]
+
+
 @pytest.mark.parametrize("name", _tests())
 def test_citations_exist(page: str, name: str) -> None:
     """Each test of the kit says what must hold, and cites paragraphs that exist."""
-    docstring = inspect.getdoc(getattr(StoreContract, name)) or ""
-    cited = list(_cited(docstring))
+    docstring = _docstring(name)
+    # In its first paragraph: what follows is advice, not rules.
+    cited = list(_cited(docstring.split("\n\n")[0]))
     assert cited, "the docstring cites no paragraph"
     assert set(cited) <= set(_paragraphs(page)), cited
     assert len(docstring.split()) > 4
+
+
+@pytest.mark.parametrize("name", _tests())
+def test_every_test_says_what_to_check(name: str) -> None:
+    """Each test of the kit tells the author of a flavor, in one paragraph, what to check."""
+    found = _what_to_check(_docstring(name))
+    assert len(found) == 1, f"paragraphs of {name} that begin with {_ON_FAILURE!r}: {len(found)}"
+    assert len(found[0].removeprefix(_ON_FAILURE).split()) > 5, "that helps nobody"
+
+
+def test_no_two_tests_say_the_same() -> None:
+    """What one test of the kit says to check, no other says: it would be about neither."""
+    said: dict[str, list[str]] = {}
+    for name in _tests():
+        for text in _what_to_check(_docstring(name)):
+            said.setdefault(text.casefold(), []).append(name)
+    assert [names for names in said.values() if len(names) > 1] == []
 
 
 def test_every_rule_that_can_be_tested_is(page: str) -> None:
@@ -144,7 +175,7 @@ def test_every_rule_that_can_be_tested_is(page: str) -> None:
     cited: set[str] = set()
     known = _paragraphs(page)
     for name in _tests():
-        cited.update(_cited(inspect.getdoc(getattr(StoreContract, name)) or ""))
+        cited.update(_cited(_docstring(name)))
     # These say how, not what, or what a test of every flavor cannot make happen.
     untestable = {"1.1", "1.2", "3.11", "6.5", "7.2", "7.7", "7.13", "8.13"}
     wanted = {number for number in known if int(number.split(".")[0]) <= 8}

@@ -76,6 +76,10 @@ class BatchContract(ContractBase):
     def test_a_whole_run_in_one_batch(self, store: BaseMetadataStore) -> None:
         """Types, nodes, events and links that refer to one another are written
         together. [7.1, 7.4]
+
+        On failure: this uses every list of `Changes` at once; see first which smaller test fails
+        too. If none does, `apply` mixes up `New(0)` of types, artifacts, executions and contexts:
+        each counts its own list.
         """
         batch = Batch()
         batch.type(ARTIFACT, "Dataset", {"rows": INT})
@@ -130,7 +134,12 @@ class BatchContract(ContractBase):
     def test_a_batch_that_fails_leaves_nothing(
         self, store: BaseMetadataStore, how: str, empty_store: bool
     ) -> None:
-        """A batch whose last item is wrong leaves nothing, not even its types and updates. [7.1]"""
+        """A batch whose last item is wrong leaves nothing, not even its types and updates. [7.1]
+
+        On failure: the planner raises before `apply`, so what is left was written outside of the
+        transaction or by `lookup`. A `write` of your own in several requests has to check all of
+        the batch first, or to declare `atomic_batch="nodes"`.
+        """
         needs(store, "atomic_batch", "full")
         batch = batch_with("Fine", a=INT)
         if not empty_store:
@@ -151,7 +160,11 @@ class BatchContract(ContractBase):
         assert "Fine" not in types(store, ARTIFACT)
 
     def test_the_same_batch_succeeds_once_it_is_right(self, store: BaseMetadataStore) -> None:
-        """After a failure, names, external ids and types of the batch are still free. [7.1, 9.6]"""
+        """After a failure, names, external ids and types of the batch are still free. [7.1, 9.6]
+
+        On failure: an index or cache in memory kept names, external ids or types of the batch that
+        failed. Put them there when the transaction commits, not before.
+        """
         for how in ("node", "event", "property"):
             batch = batch_with("Fine")
             batch.artifact("Fine", name=f"n {how}", external_id=f"x {how}")
@@ -162,7 +175,11 @@ class BatchContract(ContractBase):
             assert store.write(batch)[ref].outcome is Outcome.CREATED
 
     def test_results_are_aligned(self, store: BaseMetadataStore) -> None:
-        """Results come in the order of the drafts, whatever their modes and types. [7.4]"""
+        """Results come in the order of the drafts, whatever their modes and types. [7.4]
+
+        On failure: `Applied` has ids of inserts only, here one type and four artifacts. An id for
+        every draft, or for updates as well, moves all results by some places.
+        """
         prepare(store, "T", "U", a=INT)
         old = [put(store, ARTIFACT, name=f"old {number}").id for number in range(3)]
         batch = Batch()
@@ -206,7 +223,12 @@ class BatchContract(ContractBase):
         assert list(written.executions) == list(written.contexts) == []
 
     def test_an_empty_batch(self, store: BaseMetadataStore) -> None:
-        """An empty batch is written without effect. [7.5]"""
+        """An empty batch is written without effect. [7.5]
+
+        On failure: neither `lookup` nor `apply` is called: `transaction` must be able to end
+        without them. A `write` of your own returns empty lists for every kind, and does not send an
+        empty request.
+        """
         before = contents(store)
         written = store.write(Batch())
         assert list(written.types) == []
@@ -214,7 +236,12 @@ class BatchContract(ContractBase):
         assert contents(store) == before
 
     def test_a_batch_can_be_written_again(self, new_store: MakeStore) -> None:
-        """A batch written to two stores leaves the same in both. [7.6, 10.8]"""
+        """A batch written to two stores leaves the same in both. [7.6, 10.8]
+
+        On failure: a `write` of your own put ids or resolved types into the batch, or took drafts
+        out of it. If the first comparison fails, see whether `make_store` opens two stores over one
+        place.
+        """
         first, second = new_store(), new_store()
         batch = batch_with(a=INT)
         made = batch.artifact("T", uri="x", properties={"a": 1}, create_time_ms=5, update_time_ms=6)
@@ -230,7 +257,11 @@ class BatchContract(ContractBase):
         assert len(read(first, ARTIFACT)) == len(events(first)) == 2
 
     def test_a_batch_that_failed_can_be_written_again(self, store: BaseMetadataStore) -> None:
-        """A batch that failed can be written once what it missed is there. [7.6]"""
+        """A batch that failed can be written once what it missed is there. [7.6]
+
+        On failure: a cache in `lookup` remembered that "T" is not there. Keep only types that were
+        found; a `write` of your own must not keep a half-made request in the batch either.
+        """
         batch = Batch()
         ref = batch.artifact("T")
         refuse(store, batch, NotFoundError)
@@ -239,7 +270,12 @@ class BatchContract(ContractBase):
 
     @ALL_KINDS
     def test_a_large_batch(self, store: BaseMetadataStore, kind: NodeKind) -> None:
-        """A batch of thousands of nodes is written and read back in one piece. [7.1, 8.9]"""
+        """A batch of thousands of nodes is written and read back in one piece. [7.1, 8.9]
+
+        On failure: look for limits: variables of a statement, size of a message (4 MB in gRPC),
+        rows of an answer. If only the order is wrong, the ids in `Applied` came back from the
+        database in another one.
+        """
         count = 2500
         batch = batch_with(a=INT)
         for number in range(count):
@@ -263,7 +299,12 @@ class BatchContract(ContractBase):
         assert [each.id for each in again] == [each.id for each in written]
 
     def test_errors_name_what_is_wrong(self, store: BaseMetadataStore) -> None:
-        """An error names kind, position and name of the draft, in attributes and in words. [9.4]"""
+        """An error names kind, position and name of the draft, in attributes and in words. [9.4]
+
+        On failure: `transaction` replaced the planner's error by one of its own; turn only
+        exceptions of your driver into `StorageError`. A `write` of your own fills all of
+        `Offender`, not the message alone.
+        """
         prepare(store)
         batch = Batch()
         batch.context("T", name="fine")
@@ -285,7 +326,12 @@ class BatchContract(ContractBase):
         "case", ["kind", "undeclared", "none", "nan", "taken", "conflict", "dangling", "struct"]
     )
     def test_errors_show_no_values(self, store: BaseMetadataStore, case: str) -> None:
-        """Neither an error's message nor its causes show a property's value. [9.5]"""
+        """Neither an error's message nor its causes show a property's value. [9.5]
+
+        On failure: drivers put a statement's parameters into their messages, and `__cause__` and
+        `__context__` show them. Use `hide_parameters` in SQLAlchemy, clean the message, or leave
+        the cause out (`from None`); and do not put a request or draft into a text.
+        """
         prepare(store, a=INT, s=STRING)
         stored = put(store, ARTIFACT, name="n", properties={"s": SECRET})
         batch = Batch()
@@ -317,7 +363,12 @@ class BatchContract(ContractBase):
         assert SECRET not in whole_text(error)
 
     def test_the_store_works_on_after_errors(self, store: BaseMetadataStore) -> None:
-        """Reads and writes work after any number of refused batches. [9.6]"""
+        """Reads and writes work after any number of refused batches. [9.6]
+
+        On failure: a refused batch left its transaction, its lock or its connection open, and the
+        pool is empty after some. Roll back and give back in a `finally` around the `yield` of
+        `transaction`.
+        """
         prepare(store)
         for number in range(20):
             batch = Batch()
@@ -328,7 +379,11 @@ class BatchContract(ContractBase):
         assert [node.name for node in read(store, ARTIFACT)] == ["0"]
 
     def test_stores_are_independent(self, new_store: MakeStore) -> None:
-        """What is written to one store is not in another. [10.8]"""
+        """What is written to one store is not in another. [10.8]
+
+        On failure: data are in a class attribute or a global of your module, or `make_store` gives
+        the same file, schema or namespace each time.
+        """
         first, second = new_store(), new_store()
         prepare(first)
         put(first, ARTIFACT, name="n")

@@ -39,7 +39,12 @@ class EventContract(ContractBase):
     """Events between artifacts and executions."""
 
     def test_every_type_of_event(self, store: BaseMetadataStore) -> None:
-        """An artifact and an execution may have one event of each type. [5.1, 5.2]"""
+        """An artifact and an execution may have one event of each type. [5.1, 5.2]
+
+        On failure: a unique key of events must have artifact, execution and type in it.
+        `read_events` must make members of `EventType` from stored numbers, and sort by the event's
+        id.
+        """
         artifact, execution = _pair(store)
         for each in TYPES:
             batch = Batch()
@@ -52,7 +57,12 @@ class EventContract(ContractBase):
         assert {type(each.type) for each in found} == {EventType}
 
     def test_events_of_new_nodes(self, store: BaseMetadataStore) -> None:
-        """Events connect nodes of the same batch with one another and with stored ones. [5.1]"""
+        """Events connect nodes of the same batch with one another and with stored ones. [5.1]
+
+        On failure: each end of a `NewEvent` is a stored id or `New(i)`, the i-th of
+        `inserts[ARTIFACT]` or `inserts[EXECUTION]` of the same `Changes`: take the ids from this
+        call of `apply`. Ids of events follow the order of `changes.events`.
+        """
         old_artifact, old_execution = _pair(store)
         batch = batch_with("U")
         new_artifact, new_execution = batch.artifact("U"), batch.execution("U")
@@ -71,7 +81,11 @@ class EventContract(ContractBase):
 
     @pytest.mark.parametrize("same_batch", [False, True])
     def test_events_are_written_once(self, store: BaseMetadataStore, same_batch: bool) -> None:
-        """A second event of artifact, execution and type is AlreadyExistsError. [5.2]"""
+        """A second event of artifact, execution and type is AlreadyExistsError. [5.2]
+
+        On failure: `lookup` must answer `questions.events`, pairs of ids, with an `EventKey` for
+        each stored event. Its third part is an `EventType`; path and time are no part of it.
+        """
         artifact, execution = _pair(store)
         batch = Batch()
         batch.event(artifact, execution, EventType.OUTPUT, path=["a"], time_ms=5)
@@ -83,7 +97,12 @@ class EventContract(ContractBase):
         refuse(store, batch, AlreadyExistsError, kind="event", index=1)
 
     def test_events_of_new_nodes_are_written_once(self, store: BaseMetadataStore) -> None:
-        """A second event of new nodes is AlreadyExistsError too. [5.2]"""
+        """A second event of new nodes is AlreadyExistsError too. [5.2]
+
+        On failure: there is no stored id to ask for, so the planner decides alone. A backend that
+        merges equal events, or keeps the last, needs a comparison of both refs and the type in your
+        `write`.
+        """
         batch = batch_with()
         artifact, execution = batch.artifact("T"), batch.execution("T")
         batch.event(artifact, execution, EventType.OUTPUT)
@@ -107,7 +126,12 @@ class EventContract(ContractBase):
         ids=repr,
     )
     def test_paths(self, store: BaseMetadataStore, path: list[Any]) -> None:
-        """A path comes back in order, indexes and keys kept apart. [5.3]"""
+        """A path comes back in order, indexes and keys kept apart. [5.3]
+
+        On failure: store the position of each step, and indexes apart from keys, with 64 bits and a
+        sign. If "same" comes only once, a unique key has the step and not the position;
+        `Event.path` is a tuple.
+        """
         artifact, execution = _pair(store)
         batch = Batch()
         batch.event(artifact, execution, EventType.INPUT, path=["another", 7])
@@ -120,7 +144,12 @@ class EventContract(ContractBase):
 
     @pytest.mark.parametrize("step", [None, 1.0, True, b"x", ["a"], 2**63, "\ud800"])
     def test_steps_of_paths(self, store: BaseMetadataStore, step: Any) -> None:
-        """A step that is neither a 64-bit integer nor a text is InvalidError. [5.3]"""
+        """A step that is neither a 64-bit integer nor a text is InvalidError. [5.3]
+
+        On failure: a `write` of your own wrote True or 1.0 as an index, or None as an empty key. A
+        step is a str or an int of 64 bits that is no bool; ask for the class before you choose the
+        column.
+        """
         artifact, execution = _pair(store)
         batch = Batch()
         batch.event(artifact, execution, EventType.INPUT)
@@ -128,12 +157,21 @@ class EventContract(ContractBase):
         refuse(store, batch, InvalidError, kind="event", index=1)
 
     def test_a_path_is_no_text(self) -> None:
-        """A text given as a path, which would be a step a letter, is InvalidError. [5.3]"""
+        """A text given as a path, which would be a step a letter, is InvalidError. [5.3]
+
+        On failure: no flavor is called here: `Batch.event` refuses this itself. Look for a fixture
+        or plugin of your tests that patches `Batch`.
+        """
         with pytest.raises(InvalidError):
             Batch().event(1, 1, EventType.OUTPUT, path="model")
 
     def test_times_of_events(self, store: BaseMetadataStore) -> None:
-        """An event has the given time, or that of the write, in milliseconds. [5.4]"""
+        """An event has the given time, or that of the write, in milliseconds. [5.4]
+
+        On failure: write `NewEvent.time_ms` as it is: 0 is a time, which `if time` and a column's
+        default replace by now. If the year is odd, `read_events` converts from seconds or
+        microseconds.
+        """
         artifact, execution = _pair(store)
         batch = Batch()
         given = {EventType.INPUT: 1_500_000_000_123, EventType.OUTPUT: 0}
@@ -147,7 +185,12 @@ class EventContract(ContractBase):
 
     @pytest.mark.parametrize("time", [1.5, "now", True, 2**63])
     def test_times_of_events_are_integers(self, store: BaseMetadataStore, time: Any) -> None:
-        """A time that is no 64-bit integer is InvalidError. [1.10]"""
+        """A time that is no 64-bit integer is InvalidError. [1.10]
+
+        On failure: the planner checks events as they are planned, after your last `lookup`. In a
+        `write` of your own, check the time of each event as you check those of nodes; an encoder
+        rounds 1.5.
+        """
         artifact, execution = _pair(store)
         batch = Batch()
         batch.event(artifact, execution, EventType.INPUT, time_ms=time)
@@ -155,7 +198,12 @@ class EventContract(ContractBase):
 
     @pytest.mark.parametrize("type", [EventType.UNKNOWN, None, 0, 8, -1, True, 3.0, "INPUT", [3]])
     def test_events_need_a_type(self, store: BaseMetadataStore, type: Any) -> None:
-        """An event without a type, or with an unknown one, is InvalidError. [5.1]"""
+        """An event without a type, or with an unknown one, is InvalidError. [5.1]
+
+        On failure: an unset enumeration of protocol buffers is 0, which is UNKNOWN, and services
+        store it. A `write` of your own takes only members of `EventType`, or their plain numbers,
+        but for 0.
+        """
         artifact, execution = _pair(store)
         batch = Batch()
         batch.event(artifact, execution, EventType.INPUT)
@@ -163,7 +211,11 @@ class EventContract(ContractBase):
         refuse(store, batch, InvalidError, kind="event", index=1)
 
     def test_types_may_be_numbers(self, store: BaseMetadataStore) -> None:
-        """A type given as its number is that type. [1.12]"""
+        """A type given as its number is that type. [1.12]
+
+        On failure: `NewEvent.type` is an `EventType` already, with MLMD's numbers: 4 is OUTPUT. If
+        another member came back, `apply` or `read_events` counts the types by position.
+        """
         artifact, execution = _pair(store)
         number: Any = 4
         batch = Batch()
@@ -174,7 +226,12 @@ class EventContract(ContractBase):
 
     @pytest.mark.parametrize("id", [UNKNOWN_ID, 0, -1, 2**63, 2**80])
     def test_events_do_not_dangle(self, store: BaseMetadataStore, id: int) -> None:
-        """An event of an artifact or execution that is not stored is NotFoundError. [5.1]"""
+        """An event of an artifact or execution that is not stored is NotFoundError. [5.1]
+
+        On failure: `lookup` answers `questions.existing` with what was asked rather than with what
+        is stored. Ids out of range are not asked for; a `write` of your own must look both ends up,
+        as MLMD's server stores events that dangle.
+        """
         artifact, execution = _pair(store)
         for ends in ((id, execution), (artifact, id)):
             batch = Batch()
@@ -185,6 +242,9 @@ class EventContract(ContractBase):
     def test_ids_of_other_kinds_do_not_count(self, store: BaseMetadataStore) -> None:
         """An artifact's id is not an execution's: what is stored as another kind is not found.
         [1.3]
+
+        On failure: `questions.existing[EXECUTION]` was looked up among artifacts, or among nodes of
+        all kinds. Where one table holds all kinds, the kind belongs into the condition.
         """
         prepare(store)
         artifacts = [put(store, ARTIFACT).id for _ in range(3)]
@@ -196,7 +256,11 @@ class EventContract(ContractBase):
 
     @pytest.mark.parametrize("end", [None, "1", 1.0, True, Ref(CONTEXT, 0), Ref(EXECUTION, 5)])
     def test_ends_of_events(self, store: BaseMetadataStore, end: Any) -> None:
-        """An end that is no id, and a Ref to another kind or to no draft, is InvalidError. [6.1]"""
+        """An end that is no id, and a Ref to another kind or to no draft, is InvalidError. [6.1]
+
+        On failure: a `write` of your own looks its `Ref` up without asking for kind and range:
+        `Ref(EXECUTION, 5)` is an IndexError then. None is no id, and True is not 1.
+        """
         artifact, execution = _pair(store)
         for draft in (
             EventDraft(end, execution, EventType.INPUT),
@@ -210,6 +274,9 @@ class EventContract(ContractBase):
     def test_refs_to_the_wrong_side(self, store: BaseMetadataStore) -> None:
         """A Ref to an artifact where an execution belongs, or the reverse, is
         InvalidError. [6.1]
+
+        On failure: a `Ref` was used by its `index` alone, so that artifact 0 stood for execution 0.
+        Compare `ref.kind` with the side of the event before you take the id.
         """
         prepare(store)
         batch = Batch()
@@ -218,7 +285,11 @@ class EventContract(ContractBase):
         refuse(store, batch, InvalidError, kind="event", index=0)
 
     def test_an_event_changes_no_node(self, store: BaseMetadataStore) -> None:
-        """Writing an event leaves the update times of its nodes as they are. [5.5]"""
+        """Writing an event leaves the update times of its nodes as they are. [5.5]
+
+        On failure: `Changes.updates` is empty here, so a trigger, a "touch" of related rows or a
+        save of whole objects in the backend moved the update time. Turn it off for events.
+        """
         artifact, execution = _pair(store)
         before = one(store, ARTIFACT, artifact), one(store, EXECUTION, execution)
         batch = Batch()
@@ -229,6 +300,10 @@ class EventContract(ContractBase):
     def test_events_are_read_by_their_ends(self, store: BaseMetadataStore) -> None:
         """An EventQuery gives events of one of the artifacts and one of the executions, by id.
         [8.14]
+
+        On failure: `read_events` must apply both conditions at once, each as "one of these", and
+        take an empty list for "nothing". Find the steps of a path by the event's id; drop ids
+        beyond 64 bits before the driver sees them.
         """
         batch = batch_with()
         artifacts = [batch.artifact("T") for _ in range(3)]
@@ -261,7 +336,12 @@ class EventContract(ContractBase):
         assert asked(artifact_ids=a_ids, execution_ids=e_ids) == pairs
 
     def test_events_of_one_execution_with_many_artifacts(self, store: BaseMetadataStore) -> None:
-        """Hundreds of events of one batch come back in order, each with its path. [5.3, 8.2]"""
+        """Hundreds of events of one batch come back in order, each with its path. [5.3, 8.2]
+
+        On failure: ids of events must rise in the order of `changes.events`: ids that the database
+        returned for many rows may come in another order. If some paths are empty, the query for
+        steps was cut at a limit.
+        """
         batch = batch_with()
         execution = batch.execution("T")
         for number in range(300):

@@ -141,7 +141,13 @@ class FilterContract(ContractBase):
     def test_filters(
         self, store: BaseMetadataStore, kind: NodeKind, text: str, expected: list[int]
     ) -> None:
-        """A filter finds the nodes of which it is true, counted and listed. [8.16]"""
+        """A filter finds the nodes of which it is true, counted and listed. [8.16]
+
+        On failure: without `native_filter`, core evaluates the filter on what `read_nodes`,
+        `read_events` and `read_links` give: their own tests come first. With it, look at your
+        translation of the operator in the test's id; NULL is neither true nor false, and LIKE takes
+        a to z for A to Z.
+        """
         _world(store)
         query = NodeQuery(kind, filter=Filter.parse(kind, text))
         first = store.find_nodes(NodeQuery(kind))[0].id
@@ -149,7 +155,12 @@ class FilterContract(ContractBase):
         assert store.count(query) == len(expected)
 
     def test_filters_and_other_conditions(self, store: BaseMetadataStore) -> None:
-        """A filter narrows what other conditions leave, in their order and pages. [8.16, 8.9]"""
+        """A filter narrows what other conditions leave, in their order and pages. [8.16, 8.9]
+
+        On failure: with `native_filter`, put the filter in parentheses beside the other conditions,
+        and apply `limit` behind it. Without, look at `read_nodes` with `descending` and `after`, by
+        which the next page is read.
+        """
         _world(store)
         first = store.find_nodes(NodeQuery(ARTIFACT))[0].id
         query = NodeQuery(
@@ -165,7 +176,11 @@ class FilterContract(ContractBase):
         assert [node.id - first + 1 for node in store.iterate(query, page_size=1)] == [4, 2]
 
     def test_a_filter_for_another_kind(self, store: BaseMetadataStore) -> None:
-        """A filter for nodes of another kind is InvalidError. [8.16]"""
+        """A filter for nodes of another kind is InvalidError. [8.16]
+
+        On failure: making the `NodeQuery` raises before your store is asked, so that no flavor can
+        fail here. Look whether your tests replace `Filter` or `NodeQuery`.
+        """
         with pytest.raises(InvalidError):
             store.find_nodes(NodeQuery(CONTEXT, filter=Filter.parse(ARTIFACT, "id = 1")))
 
@@ -184,7 +199,12 @@ class FilterContract(ContractBase):
     )
     @given(chance=st.randoms(use_true_random=False))
     def test_random_filters(self, make_store: MakeStore, chance: Random) -> None:
-        """Random filters find in random stores what their evaluation in Python finds. [8.16]"""
+        """Random filters find in random stores what their evaluation in Python finds. [8.16]
+
+        On failure: the message shows the filter: ask your store for its parts, one by one, until
+        one alone differs. Usual causes in a translation are NULL under NOT and IN, texts not
+        compared by code points, and integers beyond 64 bits.
+        """
         store = make_store()
         try:
             for capability, wanted in (

@@ -67,35 +67,55 @@ class LifecycleContract(ContractBase):
     """Stores are opened, closed, opened again, and shared by threads."""
 
     def test_closing_twice_is_fine(self, store: BaseMetadataStore) -> None:
-        """A store may be closed any number of times. [10.3]"""
+        """A store may be closed any number of times. [10.3]
+
+        On failure: `close` must remember that it ran, and do nothing the second time.
+        """
         prepare(store)
         store.close()
         store.close()
 
     @pytest.mark.parametrize("position", range(len(READS)))
     def test_reading_after_close(self, store: BaseMetadataStore, position: int) -> None:
-        """Every read of a closed store is ClosedError. [10.3]"""
+        """Every read of a closed store is ClosedError. [10.3]
+
+        On failure: each read must ask whether the store is closed before anything else, also where
+        it could answer without the backend (an empty list). A pool or client that connects anew by
+        itself hides the close.
+        """
         prepare(store)
         store.close()
         with pytest.raises(ClosedError):
             READS[position](store)
 
     def test_writing_after_close(self, store: BaseMetadataStore) -> None:
-        """Every write to a closed store, of an empty batch too, is ClosedError. [10.3]"""
+        """Every write to a closed store, of an empty batch too, is ClosedError. [10.3]
+
+        On failure: the default `write` gets the error from `transaction`. A `write` of your own
+        that returns early for an empty batch must ask whether the store is closed first.
+        """
         store.close()
         for batch in (Batch(), batch_with()):
             with pytest.raises(ClosedError):
                 store.write(batch)
 
     def test_a_transaction_after_close(self, store: BaseMetadataStore) -> None:
-        """A transaction on a closed store is ClosedError. [10.3]"""
+        """A transaction on a closed store is ClosedError. [10.3]
+
+        On failure: raise `ClosedError` when the block is entered, before a lock or connection is
+        taken; the driver's "connection is closed" is not enough.
+        """
         needs_transaction(store)
         store.close()
         with pytest.raises(ClosedError):
             _enter_transaction(store)
 
     def test_location(self, store: BaseMetadataStore) -> None:
-        """The location is a URL with the flavor's scheme, open or closed. [10.3, 10.7]"""
+        """The location is a URL with the flavor's scheme, open or closed. [10.3, 10.7]
+
+        On failure: make `location` of the config, when the store is opened: a property that asks
+        the connection fails after `close`. It begins with `FLAVOR` and "://".
+        """
         before = store.location
         assert before.startswith(f"{store.FLAVOR}://")
         store.close()
@@ -104,7 +124,11 @@ class LifecycleContract(ContractBase):
     def test_a_store_tells_itself_from_others(
         self, store: BaseMetadataStore, new_store: MakeStore
     ) -> None:
-        """A store is the same as itself, and not the same as a store of other data. [10.9]"""
+        """A store is the same as itself, and not the same as a store of other data. [10.9]
+
+        On failure: compare in `is_same` what identifies the data (path, or host, database and
+        schema), not the class. If the two stores are the same, `make_store` opened one place twice.
+        """
         other = new_store()
         assert store.is_same(store)
         assert not store.is_same(other)
@@ -113,7 +137,11 @@ class LifecycleContract(ContractBase):
     def test_what_was_written_is_there_again(
         self, store: BaseMetadataStore, open_again: Reopen
     ) -> None:
-        """All that was written is there after the store is closed and opened again. [10.4]"""
+        """All that was written is there after the store is closed and opened again. [10.4]
+
+        On failure: `transaction` did not commit, or `open` empties what it finds. If nothing at all
+        is there, `reopen` opens another place than `make_store` did.
+        """
         _filled(store)
         before = contents(store)
         store.close()
@@ -127,6 +155,10 @@ class LifecycleContract(ContractBase):
     ) -> None:
         """What one store writes, another that is open over the same data sees, and the reverse.
         [10.4]
+
+        On failure: a cache of types in one store did not see what the other wrote: check it against
+        the backend when a transaction begins. A read that leaves its transaction open sees an old
+        state, too.
         """
         other = open_again(store, "rw")
         prepare(store)
@@ -149,7 +181,12 @@ class LifecycleContract(ContractBase):
         ]
 
     def test_a_reading_store_reads(self, store: BaseMetadataStore, open_again: Reopen) -> None:
-        """A store opened for reading reads everything. [10.2]"""
+        """A store opened for reading reads everything. [10.2]
+
+        On failure: something in mode "r" wants to write: tables or indexes that `open` makes, a
+        temporary table for long lists, a lock. An account that may only read must be enough for
+        every read.
+        """
         _filled(store)
         reader = open_again(store, "r")
         assert compare_stores(store, reader) == []
@@ -159,7 +196,11 @@ class LifecycleContract(ContractBase):
     def test_a_reading_store_does_not_write(
         self, store: BaseMetadataStore, open_again: Reopen
     ) -> None:
-        """Writing to a store opened for reading, even an empty batch, is ReadOnlyError. [10.2]"""
+        """Writing to a store opened for reading, even an empty batch, is ReadOnlyError. [10.2]
+
+        On failure: `transaction` must ask for the mode first. A `write` of your own must raise
+        `ReadOnlyError` for an empty batch as well, before it looks what is in it.
+        """
         _filled(store)
         before = contents(store)
         reader = open_again(store, "r")
@@ -171,7 +212,11 @@ class LifecycleContract(ContractBase):
     def test_a_reading_store_has_no_transaction(
         self, store: BaseMetadataStore, open_again: Reopen
     ) -> None:
-        """A transaction on a store opened for reading is ReadOnlyError. [10.2]"""
+        """A transaction on a store opened for reading is ReadOnlyError. [10.2]
+
+        On failure: raise when the block is entered, not at the first `apply`: the block of this
+        test is empty, and one that only asks locks others out.
+        """
         needs_transaction(store)
         reader = open_again(store, "r")
         with pytest.raises(ReadOnlyError):
@@ -180,7 +225,11 @@ class LifecycleContract(ContractBase):
     def test_a_reading_store_sees_what_others_write(
         self, store: BaseMetadataStore, open_again: Reopen
     ) -> None:
-        """A store opened for reading sees what is written afterwards. [10.4]"""
+        """A store opened for reading sees what is written afterwards. [10.4]
+
+        On failure: the reading store keeps its first state: a transaction that is not ended after a
+        read, an option such as `immutable`, or types that were read once at `open`.
+        """
         prepare(store)
         reader = open_again(store, "r")
         assert ids(reader, ARTIFACT) == []
@@ -193,7 +242,11 @@ class LifecycleContract(ContractBase):
     def test_a_closed_reading_store_is_closed(
         self, store: BaseMetadataStore, open_again: Reopen
     ) -> None:
-        """Writing to a store opened for reading and closed is ClosedError. [10.3]"""
+        """Writing to a store opened for reading and closed is ClosedError. [10.3]
+
+        On failure: `ReadOnlyError` came, because the mode is asked for before the store is. Ask
+        whether it is closed first.
+        """
         reader = open_again(store, "r")
         reader.close()
         with pytest.raises(ClosedError):
@@ -202,7 +255,11 @@ class LifecycleContract(ContractBase):
     def test_closing_one_store_leaves_the_others(
         self, store: BaseMetadataStore, open_again: Reopen
     ) -> None:
-        """Closing a store leaves another one over the same data open. [10.8]"""
+        """Closing a store leaves another one over the same data open. [10.8]
+
+        On failure: stores over the same data share a connection, an engine or a server, and `close`
+        ends it for all. Count who uses it, or give each store its own.
+        """
         other = open_again(store, "rw")
         prepare(store)
         store.close()
@@ -214,6 +271,10 @@ class LifecycleContract(ContractBase):
     def test_threads_share_a_store(self, store: BaseMetadataStore) -> None:
         """Eight threads write nodes of their own and read all: nothing is lost or mixed
         up. [10.5]
+
+        On failure: two threads used one connection at once: give each its own, or lock. If paths or
+        names are mixed up, an id was read after another thread's insert (`lastrowid` of a shared
+        cursor); `BusyError` means too short a timeout.
         """
         prepare(store, a=INT)
         workers, rounds = 8, 12
@@ -253,7 +314,12 @@ class LifecycleContract(ContractBase):
         assert len(links(store, LinkKind.ATTRIBUTION)) == workers * rounds
 
     def test_threads_reuse_one_node(self, store: BaseMetadataStore) -> None:
-        """Threads that reuse the same node by name end with one, created once. [10.5, 4.17]"""
+        """Threads that reuse the same node by name end with one, created once. [10.5, 4.17]
+
+        On failure: two transactions asked for the name before either wrote it. `transaction` must
+        be exclusive from its first `lookup`; a unique index alone makes an error of it, after which
+        the whole block has to start over.
+        """
         prepare(store)
         workers = 6
         barrier = Barrier(workers)
@@ -269,7 +335,12 @@ class LifecycleContract(ContractBase):
         assert len(read(store, CONTEXT)) == 1
 
     def test_readers_see_whole_batches(self, store: BaseMetadataStore) -> None:
-        """A reader sees all nodes of a batch or none, while another thread writes. [7.3]"""
+        """A reader sees all nodes of a batch or none, while another thread writes. [7.3]
+
+        On failure: a reader saw half a batch: inserts are committed one by one, or `read_nodes`
+        reads a long answer in several requests that are no one state. Commit once, at the end of
+        the block.
+        """
         prepare(store)
         size, batches = 7, 15
 
@@ -292,7 +363,11 @@ class LifecycleContract(ContractBase):
         assert len(found) == size * batches
 
     def test_errors_in_threads_stay_there(self, store: BaseMetadataStore) -> None:
-        """A batch refused in one thread harms no other thread's. [9.6, 10.5]"""
+        """A batch refused in one thread harms no other thread's. [9.6, 10.5]
+
+        On failure: a rollback on a connection that threads share takes the batch of another thread
+        with it. Failing blocks must let go of their lock, too, or the others wait for ever.
+        """
         prepare(store)
         workers = 6
         barrier = Barrier(workers)
@@ -319,7 +394,12 @@ class LifecycleContract(ContractBase):
     # What a flavor says of itself.
 
     def test_a_store_without_a_service(self, store: BaseMetadataStore) -> None:
-        """Where the service is not the flavor's to make, it is there, and cannot be made. [11.4]"""
+        """Where the service is not the flavor's to make, it is there, and cannot be made. [11.4]
+
+        On failure: you override `provision` or one of its kin without declaring
+        `Capabilities(provision=True)`. Without a service leave them to the base class; they are
+        asked of the class, with None for a config here.
+        """
         if store.CAPABILITIES.provision:
             pytest.skip("the flavor has the capability")
         kind = type(store)
@@ -331,7 +411,12 @@ class LifecycleContract(ContractBase):
             assert kind.FLAVOR in str(raised.value)
 
     def test_the_class_is_complete(self, store: BaseMetadataStore) -> None:
-        """The class has a well-formed FLAVOR and CAPABILITIES of its own. [11.1]"""
+        """The class has a well-formed FLAVOR and CAPABILITIES of its own. [11.1]
+
+        On failure: `FLAVOR` is lower-case letters and digits with single hyphens between them, and
+        `CAPABILITIES` an object of class `Capabilities`, no dict. `make_store` must give the store,
+        no wrapper around it.
+        """
         import re
 
         cls = type(store)
@@ -342,7 +427,11 @@ class LifecycleContract(ContractBase):
         assert cls.CAPABILITIES.atomic_batch in allowed
 
     def test_a_new_store_is_empty(self, store: BaseMetadataStore) -> None:
-        """A new store holds no nodes, events and links. [1.11]"""
+        """A new store holds no nodes, events and links. [1.11]
+
+        On failure: `make_store` gave a store that another test had filled: use a new path, database
+        or schema each time, or empty it. If it is new, `open` writes more than types.
+        """
         found = contents(store)
         found.pop("types")
         assert found == {what: [] for what in found}

@@ -48,7 +48,12 @@ class LinkContract(ContractBase):
 
     @LINKS
     def test_links_of_stored_nodes(self, store: BaseMetadataStore, kind: LinkKind) -> None:
-        """A link connects two stored nodes, and changes neither. [6.1]"""
+        """A link connects two stored nodes, and changes neither. [6.1]
+
+        On failure: `Changes.links[kind]` has pairs of context and other end; for a parent link, of
+        child and parent. If they came back turned round or as another kind, look at the columns; if
+        a node changed, at triggers.
+        """
         context, other = _ends(store, kind)
         before = one(store, CONTEXT, context), one(store, kind.other, other)
         batch = Batch()
@@ -60,7 +65,11 @@ class LinkContract(ContractBase):
 
     @LINKS
     def test_links_of_new_nodes(self, store: BaseMetadataStore, kind: LinkKind) -> None:
-        """A link connects nodes of the batch with one another and with stored ones. [6.1]"""
+        """A link connects nodes of the batch with one another and with stored ones. [6.1]
+
+        On failure: a `New` at the second end counts the inserts of `kind.other`: artifacts,
+        executions, or contexts for parent links. Give all ids of nodes first, then write links.
+        """
         context, other = _ends(store, kind)
         batch = batch_with("U")
         new_context = add(batch, CONTEXT, "U", name="new group")
@@ -74,7 +83,12 @@ class LinkContract(ContractBase):
 
     @GROUPS
     def test_groups_take_a_member_once(self, store: BaseMetadataStore, kind: LinkKind) -> None:
-        """An attribution or association written again, or twice in a batch, stays one. [6.2]"""
+        """An attribution or association written again, or twice in a batch, stays one. [6.2]
+
+        On failure: the planner does not ask whether an attribution or association is stored:
+        `apply` must pass over one that is (`ON CONFLICT DO NOTHING`, a set). If a link is there
+        twice, the table has no unique key of both ends.
+        """
         context, other = _ends(store, kind)
         for repetitions in (2, 1, 3):
             batch = Batch()
@@ -92,7 +106,11 @@ class LinkContract(ContractBase):
 
     @pytest.mark.parametrize("same_batch", [False, True])
     def test_parents_are_written_once(self, store: BaseMetadataStore, same_batch: bool) -> None:
-        """A parent link that is there, or comes twice in a batch, is AlreadyExistsError. [6.3]"""
+        """A parent link that is there, or comes twice in a batch, is AlreadyExistsError. [6.3]
+
+        On failure: `lookup` must answer `questions.parents_of` with the stored link itself, as
+        (child, parent). A table that ignores duplicates hides the mistake instead of reporting it.
+        """
         (child, parent, other), _ = chain(store, 3)
         batch = Batch()
         batch.parent(child, other)
@@ -103,7 +121,11 @@ class LinkContract(ContractBase):
         refuse(store, batch, AlreadyExistsError, kind="parent context", index=1)
 
     def test_a_context_is_not_its_own_parent(self, store: BaseMetadataStore) -> None:
-        """A context that would be its own parent, stored or new, is InvalidError. [6.4]"""
+        """A context that would be its own parent, stored or new, is InvalidError. [6.4]
+
+        On failure: a `write` of your own compared an id with a `Ref`, or only stored contexts.
+        Compare the two ends as they are given; a backend's CHECK comes too late for the offender.
+        """
         prepare(store)
         stored = put(store, CONTEXT, name="stored").id
         batch = Batch()
@@ -117,7 +139,11 @@ class LinkContract(ContractBase):
 
     @pytest.mark.parametrize("length", [2, 3, 50])
     def test_cycles_over_stored_links(self, store: BaseMetadataStore, length: int) -> None:
-        """A link that would make a stored context its own ancestor is InvalidError. [6.4]"""
+        """A link that would make a stored context its own ancestor is InvalidError. [6.4]
+
+        On failure: `lookup` must follow `questions.parents_of` upwards until nothing is new, not
+        one level: a recursive query, or a loop with a set of contexts seen.
+        """
         contexts, _ = chain(store, length)
         batch = Batch()
         batch.parent(contexts[-1], contexts[0])
@@ -126,7 +152,12 @@ class LinkContract(ContractBase):
 
     @pytest.mark.parametrize("length", [2, 3, 50])
     def test_cycles_in_a_batch(self, store: BaseMetadataStore, length: int) -> None:
-        """A cycle of links of one batch is InvalidError. [6.4]"""
+        """A cycle of links of one batch is InvalidError. [6.4]
+
+        On failure: all contexts are new, so the planner needs no answer; if nothing was raised,
+        `transaction` swallowed the error. A `write` of your own has to walk the links between its
+        drafts.
+        """
         prepare(store)
         batch = Batch()
         refs = [batch.context("T", name=str(number)) for number in range(length)]
@@ -135,7 +166,12 @@ class LinkContract(ContractBase):
         refuse(store, batch, InvalidError, kind="parent context")
 
     def test_cycles_over_both(self, store: BaseMetadataStore) -> None:
-        """A cycle that needs stored links and several new ones is InvalidError. [6.4]"""
+        """A cycle that needs stored links and several new ones is InvalidError. [6.4]
+
+        On failure: `questions.parents_of` has the stored ends of all new links at once: answer the
+        links above each of them. Here the way leads from a new context over "a" to "b", by a stored
+        link.
+        """
         (a, b), _ = chain(store, 2)
         batch = Batch()
         batch.parent(b, put(store, CONTEXT, name="bystander").id)
@@ -145,7 +181,12 @@ class LinkContract(ContractBase):
         refuse(store, batch, InvalidError, kind="parent context")
 
     def test_several_parents_and_ways(self, store: BaseMetadataStore) -> None:
-        """A context may have several parents, and be reached over several ways: no cycle. [6.4]"""
+        """A context may have several parents, and be reached over several ways: no cycle. [6.4]
+
+        On failure: the key of parent links is child and parent, not the child alone. A search for
+        cycles of your own must refuse a context that is on the present way, not one that was seen
+        before.
+        """
         batch = batch_with()
         top, left, right, bottom = (
             batch.context("T", name=name) for name in ("top", "left", "right", "bottom")
@@ -172,7 +213,12 @@ class LinkContract(ContractBase):
         }
 
     def test_long_ancestry_is_no_cycle(self, store: BaseMetadataStore) -> None:
-        """A chain may grow at both ends, also over a hundred links. [6.4]"""
+        """A chain may grow at both ends, also over a hundred links. [6.4]
+
+        On failure: the recursion of `lookup` ends in an error: databases stop recursive queries at
+        100 or 1000 levels unless told otherwise, and so does Python. If it is only slow, it visits
+        a context once for each way to it.
+        """
         contexts, _ = chain(store, 100)
         batch = Batch()
         above, below = batch.context("T", name="above"), batch.context("T", name="below")
@@ -184,7 +230,11 @@ class LinkContract(ContractBase):
     @LINKS
     @pytest.mark.parametrize("id", [UNKNOWN_ID, 0, -1, 2**63, 2**80])
     def test_links_do_not_dangle(self, store: BaseMetadataStore, kind: LinkKind, id: int) -> None:
-        """A link to a node that is not stored is NotFoundError. [6.1]"""
+        """A link to a node that is not stored is NotFoundError. [6.1]
+
+        On failure: `lookup` must answer `questions.existing` for both ends, contexts and the other
+        kind. A foreign key that fails in `apply` shows that an id was answered that is not stored.
+        """
         context, other = _ends(store, kind)
         for ends in ((id, other), (context, id)):
             batch = Batch()
@@ -196,7 +246,12 @@ class LinkContract(ContractBase):
         "end", [None, "1", 1.0, True, Ref(CONTEXT, 7), Ref(ARTIFACT, -1), Ref(EXECUTION, 7)]
     )
     def test_ends_of_links(self, store: BaseMetadataStore, kind: LinkKind, end: Any) -> None:
-        """An end that is no id, and a Ref to no draft, is InvalidError. [6.1]"""
+        """An end that is no id, and a Ref to no draft, is InvalidError. [6.1]
+
+        On failure: a `write` of your own resolves links by other code than events: -1 as the index
+        of a `Ref` takes the last of a Python list. No id is `InvalidError`, an unknown one
+        `NotFoundError`.
+        """
         context, other = _ends(store, kind)
         for ends in ((end, other), (context, end)):
             batch = Batch()
@@ -205,7 +260,12 @@ class LinkContract(ContractBase):
 
     @LINKS
     def test_refs_to_other_kinds(self, store: BaseMetadataStore, kind: LinkKind) -> None:
-        """A Ref to a node of another kind is InvalidError. [6.1]"""
+        """A Ref to a node of another kind is InvalidError. [6.1]
+
+        On failure: the first end of a link is a context, the second of kind `LinkKind.other`; a
+        `write` of your own must ask each `Ref` for its kind. For parent links that is a context
+        twice.
+        """
         context, other = _ends(store, kind)
         for number, wrong in enumerate(each for each in NodeKind if each is not CONTEXT):
             batch = Batch()
@@ -220,7 +280,11 @@ class LinkContract(ContractBase):
 
     @LINKS
     def test_refs_of_another_batch(self, store: BaseMetadataStore, kind: LinkKind) -> None:
-        """A Ref that another batch returned is InvalidError, whatever stands in its place. [6.1]"""
+        """A Ref that another batch returned is InvalidError, whatever stands in its place. [6.1]
+
+        On failure: in a `write` of your own, compare `Ref.batch` with the number of the batch (0
+        fits any) before you take the draft in its place: here there is one, of the right kind.
+        """
         context, other = _ends(store, kind)
         for at in range(2):
             ends = [context, other]
@@ -235,6 +299,9 @@ class LinkContract(ContractBase):
     def test_links_are_read_by_their_ends(self, store: BaseMetadataStore, kind: LinkKind) -> None:
         """A LinkQuery gives links of one of the contexts and one of the others, ordered. [8.2,
         8.14]
+
+        On failure: `read_links` must sort by context and then by other end, apply both conditions
+        at once, and give a link once although its id is asked for twice. Sort numbers, not texts.
         """
         batch = batch_with()
         groups = [batch.context("T", name=f"group {number}") for number in range(3)]
@@ -260,7 +327,12 @@ class LinkContract(ContractBase):
         assert asked(context_ids=[UNKNOWN_ID, 0, -1, 2**70]) == []
 
     def test_parents_and_children(self, store: BaseMetadataStore) -> None:
-        """parents_of and children_of give the contexts one link away, each once. [8.6]"""
+        """parents_of and children_of give the contexts one link away, each once. [8.6]
+
+        On failure: the child is the first end of a parent link: if all answers are swapped, the
+        columns are. A join gives a context once for each link; write `id IN (SELECT ...)`, and go
+        one level, not all the way.
+        """
         (a, b, c), _ = chain(store, 3)
         batch = Batch()
         batch.parent(a, c)
@@ -277,6 +349,9 @@ class LinkContract(ContractBase):
     def test_members_of_contexts(self, store: BaseMetadataStore) -> None:
         """context_ids gives the artifacts and executions of any of the contexts, each
         once. [8.6]
+
+        On failure: `context_ids` means attributions for artifacts and associations for executions.
+        If "1" comes twice, a join needs its DISTINCT; `ids` beside it narrows the answer further.
         """
         batch = batch_with()
         first, second = batch.context("T", name="1"), batch.context("T", name="2")

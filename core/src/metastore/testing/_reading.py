@@ -76,7 +76,12 @@ class ReadingContract(ContractBase):
 
     @ALL_KINDS
     def test_conditions_of_a_query(self, store: BaseMetadataStore, kind: NodeKind) -> None:
-        """Each condition narrows the answer; several are fulfilled all at once. [8.1, 8.5]"""
+        """Each condition narrows the answer; several are fulfilled all at once. [8.1, 8.5]
+
+        On failure: in `read_nodes`, values of one condition are alternatives, and conditions hold
+        all at once. A value that is given twice must not give its node twice; without an order,
+        sort by id.
+        """
         batch = batch_with("T", "U")
         for number in range(6):
             type = "T" if number % 2 == 0 else "U"
@@ -101,7 +106,11 @@ class ReadingContract(ContractBase):
 
     @ALL_KINDS
     def test_empty_conditions(self, store: BaseMetadataStore, kind: NodeKind) -> None:
-        """An empty list as a condition is fulfilled by nothing. [8.1]"""
+        """An empty list as a condition is fulfilled by nothing. [8.1]
+
+        On failure: ask `query.ids is not None`: `if query.ids` takes an empty list for no
+        condition. If only the count is wrong, your `count` builds its conditions by other code.
+        """
         prepare(store)
         put(store, kind, name="n", external_id="x")
         conditions = ["ids", "names", "external_ids", "type_names"]
@@ -117,7 +126,12 @@ class ReadingContract(ContractBase):
 
     @ALL_KINDS
     def test_integers_that_are_no_ids(self, store: BaseMetadataStore, kind: NodeKind) -> None:
-        """Integers that no id can be do no harm as a condition. [8.1]"""
+        """Integers that no id can be do no harm as a condition. [8.1]
+
+        On failure: the driver raises for integers beyond 64 bits (OverflowError), or wraps them.
+        Drop what is not from 1 to 2^63-1 from lists of ids; what is left may be empty, and is then
+        fulfilled by nothing.
+        """
         prepare(store)
         id = put(store, kind, name="n").id
         odd = [0, -1, 2**31, 2**63 - 1, 2**63, -(2**63) - 1, 2**80, UNKNOWN_ID]
@@ -132,7 +146,11 @@ class ReadingContract(ContractBase):
         assert list(store.read_links(LinkQuery(LinkKind.PARENT, odd, odd))) == []
 
     def test_conditions_may_be_long(self, store: BaseMetadataStore) -> None:
-        """A condition may have tens of thousands of values. [8.1]"""
+        """A condition may have tens of thousands of values. [8.1]
+
+        On failure: look at the limits of your driver and service (variables of a statement, length
+        of a URL). Ask in portions and put the answers in order, or pass the list as one value.
+        """
         batch = batch_with()
         for number in range(5):
             batch.artifact("T", name=f"n{number}", external_id=f"x{number}", uri=f"u{number}")
@@ -149,6 +167,10 @@ class ReadingContract(ContractBase):
     def test_types_as_conditions(self, store: BaseMetadataStore) -> None:
         """`type` is one version of a type, `type_names` all versions; unknown types have none.
         [8.4]
+
+        On failure: find the ids of `type` by name and version, no version being NULL, and those of
+        `type_names` by name alone. Where none is found the answer is empty; do not drop the
+        condition.
         """
         batch = Batch()
         keys = [
@@ -175,7 +197,12 @@ class ReadingContract(ContractBase):
             assert store.count(NodeQuery(ARTIFACT, type=key)) == 0
 
     def test_texts_are_compared_exactly(self, store: BaseMetadataStore) -> None:
-        """Case, accents, trailing spaces and normal forms differ in every text condition. [8.5]"""
+        """Case, accents, trailing spaces and normal forms differ in every text condition. [8.5]
+
+        On failure: the text column's collation ignores case, accents, width or trailing spaces:
+        choose a binary one (`utf8mb4_bin` pads in MySQL, `utf8mb4_0900_bin` does not). If two words
+        became one, something normalises Unicode.
+        """
         words = ["a", "A", "a ", " a", "á", "a\u0301", "\uff41", "ß", "ss", "%", "_", "a%"]
         batch = batch_with()
         for number, word in enumerate(words):
@@ -199,7 +226,11 @@ class ReadingContract(ContractBase):
             assert found.name == word
 
     def test_hostile_texts(self, store: BaseMetadataStore) -> None:
-        """Text that looks like a language of queries is only text. [8.5]"""
+        """Text that looks like a language of queries is only text. [8.5]
+
+        On failure: the condition was pasted into the text of a query: bind it as a parameter, or
+        quote it as the backend says. If "n" and a NUL found "n", the driver cuts there.
+        """
         prepare(store)
         id = put(store, ARTIFACT, name="n").id
         for text in ("' OR 1=1 --", '"; DROP TABLE Artifact; --', "n' --", "*", "%", "n\0", ":n"):
@@ -224,13 +255,20 @@ class ReadingContract(ContractBase):
     def test_meaningless_conditions(self, kind: NodeKind, conditions: dict[str, Any]) -> None:
         """A condition that nodes of the kind cannot meet, or a negative limit, is InvalidError.
         [8.7]
+
+        On failure: nothing of yours is called: `NodeQuery` refuses these when it is made. Look
+        whether your tests replace its `__post_init__`.
         """
         with pytest.raises(InvalidError):
             NodeQuery(kind, **conditions)
 
     @ALL_KINDS
     def test_kinds_are_read_apart(self, store: BaseMetadataStore, kind: NodeKind) -> None:
-        """A query answers with nodes of its kind only, though ids and names are the same. [1.3]"""
+        """A query answers with nodes of its kind only, though ids and names are the same. [1.3]
+
+        On failure: nodes of the three kinds are in one table or index, and `read_nodes` forgot
+        `query.kind` in its condition, or looked up the type "T" without it.
+        """
         prepare(store)
         made = {each: put(store, each, name="same", external_id="same") for each in NodeKind}
         found = read(store, kind, names=["same"], external_ids=["same"])
@@ -247,6 +285,10 @@ class ReadingContract(ContractBase):
     ) -> None:
         """Nodes come in the order asked for; ties are ordered by id, in the same
         direction. [8.8]
+
+        On failure: put the id behind the time in the ORDER BY, with the same direction for both. If
+        only the order by time fails, look whether times are sorted as texts, or a sort of yours
+        comes after the limit.
         """
         nodes = _timed(store, kind)
         expected = _sorted(nodes, order_by, descending=descending)
@@ -263,7 +305,12 @@ class ReadingContract(ContractBase):
     def test_pages(
         self, store: BaseMetadataStore, order_by: OrderBy, descending: bool, limit: int
     ) -> None:
-        """Pages of any size, one behind the other, give each node once, in order. [8.9]"""
+        """Pages of any size, one behind the other, give each node once, in order. [8.9]
+
+        On failure: what is behind the cursor is `value > v OR (value = v AND id > i)`, with `<` for
+        both when descending. Ties get lost or repeated where the id is not compared; short pages
+        come from a cap of the backend.
+        """
         nodes = _timed(store, EXECUTION)
         query = NodeQuery(EXECUTION, order_by=order_by, descending=descending, limit=limit)
         pages = _pages(store, query)
@@ -276,7 +323,12 @@ class ReadingContract(ContractBase):
     def test_pages_with_conditions(
         self, store: BaseMetadataStore, order_by: OrderBy, descending: bool
     ) -> None:
-        """Pages of a query with conditions hold nodes that fulfil them, and full pages. [8.9]"""
+        """Pages of a query with conditions hold nodes that fulfil them, and full pages. [8.9]
+
+        On failure: `read_nodes` applies `limit` before the other conditions, for instance because
+        it drops nodes of a page in Python. Put all conditions into the request, or read on until
+        the page is full.
+        """
         nodes = _timed(store, ARTIFACT)
         batch = Batch()
         group = batch.context("T", name="group")
@@ -297,7 +349,11 @@ class ReadingContract(ContractBase):
 
     @DIRECTIONS
     def test_limits(self, store: BaseMetadataStore, descending: bool) -> None:
-        """A limit of 0 gives nothing, a large one all; behind the last node is nothing. [8.9]"""
+        """A limit of 0 gives nothing, a large one all; behind the last node is nothing. [8.9]
+
+        On failure: 0 is a limit: write `if query.limit is not None`. Where 2^31 overflows, cap what
+        you send to the backend; behind the last node the answer is an empty list, no error.
+        """
         nodes = _timed(store, CONTEXT)
         assert read(store, CONTEXT, limit=0, descending=descending) == []
         assert len(read(store, CONTEXT, limit=2**31, descending=descending)) == len(nodes)
@@ -307,7 +363,12 @@ class ReadingContract(ContractBase):
         assert read(store, CONTEXT, after=after, descending=descending, limit=5) == []
 
     def test_large_pages_are_whole(self, store: BaseMetadataStore) -> None:
-        """A page of thousands is not cut short, nor are its properties. [8.9]"""
+        """A page of thousands is not cut short, nor are its properties. [8.9]
+
+        On failure: the backend returns fewer rows than it was asked for (100 or 1000 are usual
+        caps), or cuts the rows of properties, 4000 here. Follow its page tokens until you have
+        `limit` nodes.
+        """
         count = 2100
         batch = batch_with(a=INT)
         for number in range(count):
@@ -321,7 +382,11 @@ class ReadingContract(ContractBase):
 
     @ORDERS
     def test_a_cursor_needs_no_node(self, store: BaseMetadataStore, order_by: OrderBy) -> None:
-        """A cursor is a place in the order; no node need be there. [8.10]"""
+        """A cursor is a place in the order; no node need be there. [8.10]
+
+        On failure: use only `value` and `id` of the `Cursor`: a search for the node, or for its
+        time, finds nothing here. Compare the two as a pair, in 64 bits with a sign.
+        """
         _timed(store, ARTIFACT)
         for descending in (False, True):
             for value in (-1, 0, 15, 20, 35, 50, 2**62):
@@ -344,7 +409,11 @@ class ReadingContract(ContractBase):
     def test_pages_stay_put_while_others_write(
         self, store: BaseMetadataStore, order_by: OrderBy, descending: bool
     ) -> None:
-        """Nodes inserted between two pages neither repeat nor hide those that were there. [8.10]"""
+        """Nodes inserted between two pages neither repeat nor hide those that were there. [8.10]
+
+        On failure: the page is found by counting (OFFSET, a page number, a token that holds one).
+        Nodes that come in front move all others: start from `query.after` instead.
+        """
         before = {node.id for node in _timed(store, ARTIFACT)}
         query = NodeQuery(ARTIFACT, order_by=order_by, descending=descending, limit=3)
         found: list[int] = []
@@ -364,7 +433,12 @@ class ReadingContract(ContractBase):
         assert before <= set(found)
 
     def test_an_update_does_not_disturb_pages_by_id(self, store: BaseMetadataStore) -> None:
-        """Nodes updated between two pages by id or create time come once. [8.10]"""
+        """Nodes updated between two pages by id or create time come once. [8.10]
+
+        On failure: an update moved the node: it was deleted and inserted anew, or rows come in the
+        order of storage. Sort by the order that was asked for, and do not write the create time in
+        an update.
+        """
         for order_by in (OrderBy.ID, OrderBy.CREATE_TIME):
             kind = ARTIFACT if order_by is OrderBy.ID else EXECUTION
             nodes = _timed(store, kind)
@@ -382,7 +456,12 @@ class ReadingContract(ContractBase):
 
     @ALL_KINDS
     def test_counts(self, store: BaseMetadataStore, kind: NodeKind) -> None:
-        """A count is the number of nodes that fulfil the conditions, whatever the page. [8.11]"""
+        """A count is the number of nodes that fulfil the conditions, whatever the page. [8.11]
+
+        On failure: your `count` uses `query.after` or `query.limit`, or counts rows of a join
+        (`COUNT(DISTINCT id)`). If you do not override it, it reads all pages of `read_nodes`, one
+        of which was short or came twice.
+        """
         assert store.count(NodeQuery(kind)) == 0
         nodes = _timed(store, kind)
         assert store.count(NodeQuery(kind)) == 11
@@ -400,7 +479,12 @@ class ReadingContract(ContractBase):
     @ORDERS
     @DIRECTIONS
     def test_iterating(self, store: BaseMetadataStore, order_by: OrderBy, descending: bool) -> None:
-        """Iterating gives all nodes of a query, up to its limit, whatever the page size. [8.11]"""
+        """Iterating gives all nodes of a query, up to its limit, whatever the page size. [8.11]
+
+        On failure: `iterate` reads on from `cursor_of` the last node, and stops at a page that is
+        shorter than it asked for: look at `read_nodes` with `after` and small limits. An `iterate`
+        of your own ends at `query.limit`.
+        """
         nodes = _timed(store, ARTIFACT)
         expected = _sorted(nodes, order_by, descending=descending)
         query = NodeQuery(ARTIFACT, order_by=order_by, descending=descending)
@@ -415,12 +499,20 @@ class ReadingContract(ContractBase):
         assert [node.id for node in rest] == expected[5:]
 
     def test_page_sizes(self, store: BaseMetadataStore) -> None:
-        """A page size below 1 is InvalidError. [8.11]"""
+        """A page size below 1 is InvalidError. [8.11]
+
+        On failure: only an `iterate` of your own can fail here: it must raise `InvalidError` for a
+        page size below 1, not read for ever.
+        """
         with pytest.raises(InvalidError):
             list(store.iterate(NodeQuery(ARTIFACT), page_size=0))
 
     def test_lists_may_be_other_sequences(self, store: BaseMetadataStore) -> None:
-        """A condition may be a tuple or a range as well as a list. [8.1]"""
+        """A condition may be a tuple or a range as well as a list. [8.1]
+
+        On failure: your driver binds lists only, or a method adds two lists. Call `list(...)` on
+        each condition of a query before it is bound or joined.
+        """
         prepare(store)
         id = put(store, ARTIFACT, name="n").id
         assert ids(store, ARTIFACT, ids=(id,)) == [id]
@@ -430,7 +522,12 @@ class ReadingContract(ContractBase):
     # Snapshots.
 
     def test_a_snapshot_is_one_state(self, store: BaseMetadataStore) -> None:
-        """Reads inside a snapshot see one state, though another thread writes meanwhile. [8.15]"""
+        """Reads inside a snapshot see one state, though another thread writes meanwhile. [8.15]
+
+        On failure: inside the block all reads of this thread, `count` too, must use one connection
+        and one transaction with repeatable reads. The writer of the other thread may wait for the
+        block, but not run into its timeout.
+        """
         from concurrent.futures import ThreadPoolExecutor
 
         if not store.CAPABILITIES.snapshot:
@@ -450,6 +547,10 @@ class ReadingContract(ContractBase):
     def test_a_snapshot_needs_the_capability(self, store: BaseMetadataStore) -> None:
         """Without the capability, a snapshot is CapabilityError that names the flavor.
         [8.15, 11.2]
+
+        On failure: the base class raises this. If you override `snapshot`, declare
+        `Capabilities(snapshot=True)`; if it comes from a mixin, raise with the flavor's name in the
+        message.
         """
         if store.CAPABILITIES.snapshot:
             pytest.skip("the flavor has the capability")

@@ -41,7 +41,11 @@ class ReuseContract(ContractBase):
     def test_reuse_creates_what_is_not_there(
         self, store: BaseMetadataStore, kind: NodeKind, by: Any
     ) -> None:
-        """Reuse of what is not stored inserts it, whole: CREATED. [4.18]"""
+        """Reuse of what is not stored inserts it, whole: CREATED. [4.18]
+
+        On failure: `lookup` must leave names and external ids out of `Answers` that no node has: an
+        entry with None or 0 as its id counts as found, or as taken.
+        """
         prepare(store, a=INT)
         for on_found in ("keep", "replace", "merge"):
             key = f"{by}-{on_found}"
@@ -57,7 +61,12 @@ class ReuseContract(ContractBase):
     def test_reuse_keeps_what_is_there(
         self, store: BaseMetadataStore, kind: NodeKind, by: Any
     ) -> None:
-        """Reuse that finds a node leaves it as it is and looks at no more of the draft. [4.19]"""
+        """Reuse that finds a node leaves it as it is and looks at no more of the draft. [4.19]
+
+        On failure: if a node was made, `lookup` did not answer `questions.names` or `external_ids`;
+        if the stored one changed, or `nonsense` was refused, a `write` of your own sent the draft
+        along although the node was found.
+        """
         prepare(store, a=INT)
         stored = put(store, kind, name="n", external_id="x", properties={"a": 1})
         before = one(store, kind, stored.id)
@@ -67,7 +76,11 @@ class ReuseContract(ContractBase):
         assert read(store, kind) == [before]
 
     def test_reuse_by_name_is_of_the_type(self, store: BaseMetadataStore) -> None:
-        """Reuse by name finds nodes of the draft's type only. [4.17]"""
+        """Reuse by name finds nodes of the draft's type only. [4.17]
+
+        On failure: `questions.names` holds pairs of type id and name. A `lookup` by name alone, or
+        one that keys its answer by name, gives the draft of U the context of T.
+        """
         prepare(store, "T", "U")
         stored = put(store, CONTEXT, "T", name="n")
         other = put(store, CONTEXT, "U", name="n", mode=Reuse("name"))
@@ -75,7 +88,11 @@ class ReuseContract(ContractBase):
         assert put(store, CONTEXT, "T", name="n", mode=Reuse("name")).id == stored.id
 
     def test_reuse_by_external_id_is_of_the_kind(self, store: BaseMetadataStore) -> None:
-        """Reuse by external id finds a node of whatever type, and of the draft's kind. [4.17]"""
+        """Reuse by external id finds a node of whatever type, and of the draft's kind. [4.17]
+
+        On failure: the search for external ids must look at one kind of nodes, and at no type: drop
+        the condition on the type, and use `questions.external_ids[ARTIFACT]` for artifacts alone.
+        """
         prepare(store, "T", "U")
         stored = put(store, ARTIFACT, "T", external_id="x")
         again = put(store, ARTIFACT, "U", external_id="x", mode=Reuse("external_id"))
@@ -84,7 +101,12 @@ class ReuseContract(ContractBase):
         assert other.outcome is Outcome.CREATED
 
     def test_reuse_by_uri_finds_the_newest(self, store: BaseMetadataStore) -> None:
-        """Reuse by uri finds the artifact of the type and uri with the highest id. [4.17]"""
+        """Reuse by uri finds the artifact of the type and uri with the highest id. [4.17]
+
+        On failure: `lookup` answers `questions.uris` with the first row that it meets: take the
+        highest id of that type and uri (`MAX(id)`). If "s3://X" was found, uris are compared
+        without case.
+        """
         prepare(store, "T", "U")
         put(store, ARTIFACT, "T", uri="s3://x")
         newest = put(store, ARTIFACT, "T", uri="s3://x")
@@ -97,7 +119,12 @@ class ReuseContract(ContractBase):
 
     @pytest.mark.parametrize("by", ["name", "external_id", "uri"])
     def test_reuse_twice_in_a_batch(self, store: BaseMetadataStore, by: Any) -> None:
-        """The second draft of a batch that reuses the same finds what the first creates. [4.17]"""
+        """The second draft of a batch that reuses the same finds what the first creates. [4.17]
+
+        On failure: `apply` gets one `NodeInsert` for the three drafts, so one id is due in
+        `Applied`. A `write` of your own that turns each draft into a request must let the later
+        ones stand for the first.
+        """
         for batch in (batch_with(), Batch()):
             fields: dict[str, Any] = {by: f"x{len(batch.types)}"}
             refs = [batch.artifact("T", mode=Reuse(by), **fields) for _ in range(3)]
@@ -108,7 +135,12 @@ class ReuseContract(ContractBase):
 
     @pytest.mark.parametrize("by", ["name", "external_id", "uri"])
     def test_reuse_finds_what_the_batch_inserts(self, store: BaseMetadataStore, by: Any) -> None:
-        """Reuse finds a node that an earlier draft of the batch inserts. [4.17]"""
+        """Reuse finds a node that an earlier draft of the batch inserts. [4.17]
+
+        On failure: one `NodeInsert` arrives, whose id in `Applied` is that of both drafts. A
+        backend that reuses only what is stored makes two nodes: your `write` must find drafts of
+        the same batch itself.
+        """
         prepare(store)
         batch = Batch()
         fields: dict[str, Any] = {by: "x"}
@@ -118,7 +150,11 @@ class ReuseContract(ContractBase):
         assert written[reused] == (written[inserted].id, Outcome.REUSED)
 
     def test_refs_to_reused_nodes(self, store: BaseMetadataStore) -> None:
-        """A Ref to a draft that is reused stands for the node that was found. [4.17, 7.4]"""
+        """A Ref to a draft that is reused stands for the node that was found. [4.17, 7.4]
+
+        On failure: the link in `Changes.links` has the stored context's id on one side and `New(0)`
+        on the other: `apply` must decide for each end whether it is an int or a `New`.
+        """
         prepare(store)
         stored = put(store, CONTEXT, name="run")
         batch = Batch()
@@ -133,7 +169,12 @@ class ReuseContract(ContractBase):
 
     @BY
     def test_reuse_can_replace(self, store: BaseMetadataStore, by: Any) -> None:
-        """With on_found="replace" the node that was found becomes what the draft says. [4.19]"""
+        """With on_found="replace" the node that was found becomes what the draft says. [4.19]
+
+        On failure: the found node is asked for whole, in a later call of `lookup` than its name;
+        answer `questions.nodes` in any call. `apply` must write "" and None of `NodeUpdate`, and
+        remove `drop_properties`.
+        """
         prepare(store, a=INT, b=INT)
         stored = put(
             store,
@@ -156,6 +197,10 @@ class ReuseContract(ContractBase):
     def test_reuse_can_merge(self, store: BaseMetadataStore, by: Any) -> None:
         """With on_found="merge" the draft's fields and properties are set, all else
         stays. [4.19]
+
+        On failure: `NodeUpdate` repeats the fields that stay, as `Answers.nodes` had them: what is
+        gone, `lookup` did not read. Of properties it has the differences only, which a rewrite of
+        the whole map would make all there is.
         """
         prepare(store, a=INT, b=INT)
         stored = put(
@@ -186,7 +231,12 @@ class ReuseContract(ContractBase):
 
     @pytest.mark.parametrize("on_found", ["replace", "merge"])
     def test_reuse_that_changes_nothing(self, store: BaseMetadataStore, on_found: Any) -> None:
-        """Reuse whose update changes nothing is REUSED and keeps the update time. [4.12, 4.19]"""
+        """Reuse whose update changes nothing is REUSED and keeps the update time. [4.12, 4.19]
+
+        On failure: `Answers.nodes` must give values of the kinds that were written: an int read as
+        a bool or a float is a change. If only the time moved, the backend touches a node whenever
+        it is sent.
+        """
         prepare(store, a=INT)
         stored = put(store, CONTEXT, name="n", properties={"a": 1})
         before = one(store, CONTEXT, stored.id)
@@ -197,6 +247,10 @@ class ReuseContract(ContractBase):
     def test_reuse_that_updates_checks_the_type(self, store: BaseMetadataStore) -> None:
         """Reuse by external id that would update a node of another type is InvalidError. [4.10,
         4.19]
+
+        On failure: in `Answers.nodes`, `type_id` must be that of the stored node, T, not that of
+        the draft. Backends that reuse by external id update whatever they find: compare the types
+        before you send.
         """
         prepare(store, "T", "U")
         put(store, ARTIFACT, "T", external_id="x")
@@ -208,7 +262,11 @@ class ReuseContract(ContractBase):
     def test_reuse_does_not_update_what_the_batch_creates(
         self, store: BaseMetadataStore, on_found: Any
     ) -> None:
-        """Replace or merge of a node that the same batch creates is InvalidError. [4.20]"""
+        """Replace or merge of a node that the same batch creates is InvalidError. [4.20]
+
+        On failure: a `write` of your own passes both drafts on, and the backend creates the context
+        and then updates it, or calls the name taken. Two drafts of one name are yours to compare.
+        """
         prepare(store)
         batch = Batch()
         batch.context("T", name="n")
@@ -232,14 +290,23 @@ class ReuseContract(ContractBase):
     def test_reuse_needs_something_to_find_by(
         self, store: BaseMetadataStore, kind: NodeKind, by: Any, fields: dict[str, Any]
     ) -> None:
-        """Reuse by what the draft, or its kind, does not have is InvalidError. [4.20]"""
+        """Reuse by what the draft, or its kind, does not have is InvalidError. [4.20]
+
+        On failure: the planner refuses it before it asks for names; if nodes were found, your
+        `write` searched with an empty text, which matches all nodes without one. Ask also whether
+        the kind has uris.
+        """
         prepare(store)
         batch = Batch()
         add(batch, kind, mode=Reuse(by), **fields)
         refuse(store, batch, InvalidError, kind=kind.label, index=0)
 
     def test_reuse_needs_a_known_way(self, store: BaseMetadataStore) -> None:
-        """An unknown `on_found` is InvalidError. [4.20]"""
+        """An unknown `on_found` is InvalidError. [4.20]
+
+        On failure: the chain of `if on_found == ...` in a `write` of your own ends in an `else`
+        that means "keep" or "replace". Make its end an `InvalidError`.
+        """
         prepare(store)
         way: Any = "overwrite"
         batch = Batch()
@@ -247,7 +314,12 @@ class ReuseContract(ContractBase):
         refuse(store, batch, InvalidError, kind="artifact", index=0)
 
     def test_reuse_inserts_under_the_rules(self, store: BaseMetadataStore) -> None:
-        """Reuse that finds nothing and inserts a taken name or a bad property is refused. [4.18]"""
+        """Reuse that finds nothing and inserts a taken name or a bad property is refused. [4.18]
+
+        On failure: the draft is found by one thing and inserted with both: `lookup` must answer
+        `names` even where the reuse is by external id. A backend that was told to reuse may skip
+        its check of properties.
+        """
         prepare(store)
         put(store, ARTIFACT, name="n", external_id="x")
         batch = Batch()

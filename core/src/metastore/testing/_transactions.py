@@ -70,7 +70,11 @@ class TransactionContract(ContractBase):
             return transaction.lookup(questions)
 
     def test_nothing_asked_nothing_answered(self, engine: BaseMetadataStore) -> None:
-        """Empty questions have empty answers. [7.9]"""
+        """Empty questions have empty answers. [7.9]
+
+        On failure: `lookup` takes an empty set for "no condition" and answers with all there is.
+        Skip every part of `Questions` that is empty.
+        """
         put(engine, ARTIFACT, name="n")
         answers = self._ask(engine, Questions())
         assert not list(answers.types)
@@ -81,7 +85,12 @@ class TransactionContract(ContractBase):
         assert not answers.parents
 
     def test_types_are_answered(self, engine: BaseMetadataStore) -> None:
-        """Types are answered by key, by id and by external id, of whatever kind. [7.9]"""
+        """Types are answered by key, by id and by external id, of whatever kind. [7.9]
+
+        On failure: `lookup` has three ways to a type: key, id and external id, the last two
+        whatever the kind. The types must equal those of `read_types`, base type and external id
+        included; build them with the same code.
+        """
         batch = Batch()
         batch.type(ARTIFACT, "A", {"x": INT}, version="1", external_id="e")
         batch.type(EXECUTION, "B", base_type="mlmd.Train")
@@ -99,7 +108,11 @@ class TransactionContract(ContractBase):
         assert by_id in answers.types
 
     def test_nodes_are_answered(self, engine: BaseMetadataStore) -> None:
-        """Nodes that are wanted whole, or whose existence matters, are answered by id. [7.9]"""
+        """Nodes that are wanted whole, or whose existence matters, are answered by id. [7.9]
+
+        On failure: `Answers.nodes` has whole nodes by id, equal to those of `read_nodes`, and
+        `Answers.existing` ids only. Leave unknown ids out, rather than mapping them to None.
+        """
         for kind in NodeKind:
             written = put(engine, kind, name="n", properties={"a": 1}, custom_properties={"b": 2})
             answers = self._ask(engine, Questions(nodes={kind: {written.id, UNKNOWN_ID}}))
@@ -109,7 +122,11 @@ class TransactionContract(ContractBase):
             assert set(answers.existing[kind]) == {written.id}
 
     def test_owners_are_answered(self, engine: BaseMetadataStore) -> None:
-        """Names of a type, external ids of a kind and uris of a type are answered exactly. [7.9]"""
+        """Names of a type, external ids of a kind and uris of a type are answered exactly. [7.9]
+
+        On failure: the keys of `Answers.names` are the pairs that were asked for.
+        `type_id IN (...) AND name IN (...)` finds other pairs as well: drop them, as (U, "n") here.
+        """
         prepare(engine, "U")
         for kind in NodeKind:
             first = put(engine, kind, "T", name="n", external_id="x")
@@ -127,7 +144,11 @@ class TransactionContract(ContractBase):
             assert dict(answers.external_ids[kind]) == {"x": first.id, "y": second.id}
 
     def test_the_newest_uri_is_answered(self, engine: BaseMetadataStore) -> None:
-        """Of artifacts of one type and uri, the one with the highest id is answered. [7.9]"""
+        """Of artifacts of one type and uri, the one with the highest id is answered. [7.9]
+
+        On failure: group by type and uri, and take the highest id. An artifact of type U with the
+        same uri is no answer for T, and nor is an older one with a later update time.
+        """
         prepare(engine, "U")
         put(engine, ARTIFACT, "T", uri="x")
         newest = put(engine, ARTIFACT, "T", uri="x")
@@ -137,7 +158,12 @@ class TransactionContract(ContractBase):
         assert dict(answers.uris) == {(type_id, "x"): newest.id}
 
     def test_events_are_answered(self, engine: BaseMetadataStore) -> None:
-        """Events are answered for pairs of artifact and execution that are asked for. [7.9]"""
+        """Events are answered for pairs of artifact and execution that are asked for. [7.9]
+
+        On failure: `questions.events` has pairs: answer every event of a pair, of all types, as
+        (artifact id, execution id, `EventType`). A condition on the artifact alone, or one that
+        keeps one event a pair, gives other sets.
+        """
         artifacts = [put(engine, ARTIFACT).id for _ in range(2)]
         executions = [put(engine, EXECUTION).id for _ in range(2)]
         batch = Batch()
@@ -156,7 +182,12 @@ class TransactionContract(ContractBase):
         }
 
     def test_ancestors_are_answered(self, engine: BaseMetadataStore) -> None:
-        """Parent links are answered all the way up, and not down. [7.9]"""
+        """Parent links are answered all the way up, and not down. [7.9]
+
+        On failure: follow the links upwards, from child to parent, and on from each parent. If
+        links below the context came, the recursive part joins the wrong column; if only one came,
+        it does not recurse.
+        """
         contexts, _ = chain(engine, 12)
         up = list(pairwise(contexts))
         answers = self._ask(engine, Questions(parents_of={contexts[4]}))
@@ -165,6 +196,10 @@ class TransactionContract(ContractBase):
     def test_changes_are_applied(self, engine: BaseMetadataStore) -> None:
         """All sorts of changes are written as they are, with ids aligned with the
         inserts. [7.11]
+
+        On failure: this calls `apply` without the planner, and the line that fails says which list
+        of `Changes` is written wrongly. `New(1)` as a type counts `type_inserts`, as the end of an
+        event or link it counts inserts of that kind.
         """
         old = put(engine, ARTIFACT, name="old", properties={"a": 1}, custom_properties={"b": 2}).id
         group = put(engine, CONTEXT, name="group").id
@@ -211,7 +246,11 @@ class TransactionContract(ContractBase):
         assert links(engine, LinkKind.ASSOCIATION) == [(group, ran)]
 
     def test_stored_groups_are_passed_over(self, engine: BaseMetadataStore) -> None:
-        """An attribution or association that is stored already is applied without effect. [7.11]"""
+        """An attribution or association that is stored already is applied without effect. [7.11]
+
+        On failure: `apply` inserts the link a second time: the unique key raises, or without one
+        there are two rows. Use the statement of your backend that ignores a row which is there.
+        """
         group = put(engine, CONTEXT, name="group").id
         member = put(engine, ARTIFACT).id
         changes = Changes()
@@ -225,7 +264,12 @@ class TransactionContract(ContractBase):
     def test_a_block_that_raises_leaves_nothing(
         self, engine: BaseMetadataStore, applied: bool
     ) -> None:
-        """When the block raises, what it applied is gone, and the exception goes on up. [7.12]"""
+        """When the block raises, what it applied is gone, and the exception goes on up. [7.12]
+
+        On failure: some writes are not rolled back: autocommit, a statement that commits by itself
+        (DDL in MySQL), an index or cache in memory. The exception must come out as it is, so
+        `__exit__` returns nothing and wraps nothing.
+        """
         old = put(engine, ARTIFACT, name="old", properties={"a": 1}, custom_properties={"b": 2}).id
         run = put(engine, EXECUTION).id
         group = put(engine, CONTEXT, name="group").id
@@ -259,6 +303,10 @@ class TransactionContract(ContractBase):
     def test_writers_do_not_overtake_one_another(self, engine: BaseMetadataStore) -> None:
         """Nothing that was answered changes before the transaction ends: no update is
         lost. [7.10]
+
+        On failure: `lookup` read before the transaction held its lock. Lock at its start
+        (`BEGIN IMMEDIATE`), lock what is read (`SELECT ... FOR UPDATE`), or compare at the end and
+        raise `BusyError`, after which this test tries again.
         """
         counter = put(engine, ARTIFACT, properties={"a": 0}).id
 
@@ -288,7 +336,12 @@ class TransactionContract(ContractBase):
         assert artifact(engine, counter).properties == {"a": 40}
 
     def test_a_read_may_happen_between(self, engine: BaseMetadataStore) -> None:
-        """Reads and writes work again after a transaction that did nothing. [7.8]"""
+        """Reads and writes work again after a transaction that did nothing. [7.8]
+
+        On failure: a transaction in which nothing was applied must end like any other: commit or
+        roll back, and give lock and connection back. One that only begins at `apply` may never end
+        what `lookup` began.
+        """
         with engine.transaction():
             pass
         id = put(engine, ARTIFACT).id
@@ -301,7 +354,12 @@ class TransactionContract(ContractBase):
         assert [node.properties for node in read(engine, ARTIFACT)] == [{"a": 1}]
 
     def test_many_questions(self, engine: BaseMetadataStore) -> None:
-        """Questions may be many at once, and most of them without an answer. [7.9, 8.1]"""
+        """Questions may be many at once, and most of them without an answer. [7.9, 8.1]
+
+        On failure: `lookup` binds one variable a value, and the driver's limit is lower: ask in
+        portions, or bind the list as one (an array, JSON, a temporary table). If it takes minutes,
+        a search by name or uri has no index.
+        """
         batch = batch_with("U")
         for number in range(50):
             batch.artifact("U", name=f"n{number}", external_id=f"x{number}", uri=f"u{number}")

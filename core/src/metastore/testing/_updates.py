@@ -75,7 +75,13 @@ class UpdateContract(ContractBase):
 
     @ALL_KINDS
     def test_replace_sets_everything(self, stored: BaseMetadataStore, kind: NodeKind) -> None:
-        """Replace makes the node what the draft says: UPDATED. [4.6]"""
+        """Replace makes the node what the draft says: UPDATED. [4.6]
+
+        On failure: if every update is `NotFoundError`, `lookup` does not answer
+        `questions.type_ids`. `apply` must write all fields of a `NodeUpdate`, then set and drop
+        properties: where "c" is still a text, or "d" still there, look at how custom ones are
+        overwritten and removed.
+        """
         id = _full(stored, kind)
         fields: dict[str, Any] = {"uri": "new"} if kind is ARTIFACT else {}
         if kind is not CONTEXT:
@@ -105,6 +111,10 @@ class UpdateContract(ContractBase):
     ) -> None:
         """Replace removes uri, state, external id and properties that the draft leaves
         out. [4.6]
+
+        On failure: None in `NodeUpdate` means "empty this field", not "leave it". `drop_properties`
+        and `drop_custom_properties` have the keys that go; a request with only what is set removes
+        nothing.
         """
         id = _full(stored, kind)
         written = update(stored, kind, Replace(id), **({"name": "n"} if kind is CONTEXT else {}))
@@ -120,7 +130,12 @@ class UpdateContract(ContractBase):
     def test_an_update_keeps_the_rest(
         self, stored: BaseMetadataStore, kind: NodeKind, mode: Any
     ) -> None:
-        """An update keeps id, type, create time and, but for contexts, the name. [4.7]"""
+        """An update keeps id, type, create time and, but for contexts, the name. [4.7]
+
+        On failure: `NodeUpdate` has neither type nor create time, so `apply` must leave these
+        columns: an upsert of the whole row, or deleting and inserting it, loses them. The name in
+        it is the right one; a `write` of your own must not send the draft's.
+        """
         id = _full(stored, kind)
         before = one(stored, kind, id)
         update(
@@ -136,7 +151,11 @@ class UpdateContract(ContractBase):
         assert after.properties["a"] == 7
 
     def test_replace_renames_contexts(self, stored: BaseMetadataStore) -> None:
-        """Replace gives a context the draft's name, under which it is found then. [4.7]"""
+        """Replace gives a context the draft's name, under which it is found then. [4.7]
+
+        On failure: `apply` did not write `NodeUpdate.name`, or your index of names kept the old
+        entry, so that "n" is still found and still taken.
+        """
         id = _full(stored, CONTEXT)
         update(stored, CONTEXT, Replace(id), name="new")
         assert [node.id for node in read(stored, CONTEXT, names=["new"])] == [id]
@@ -144,7 +163,12 @@ class UpdateContract(ContractBase):
         assert put(stored, CONTEXT, name="n").outcome is Outcome.CREATED
 
     def test_merge_renames_contexts(self, stored: BaseMetadataStore) -> None:
-        """Merge gives a context the draft's name where `fields` has it. [4.7, 4.8]"""
+        """Merge gives a context the draft's name where `fields` has it. [4.7, 4.8]
+
+        On failure: a `write` of your own sends the draft's name only where `Merge.fields` has
+        "name". If the external id is lost, it was missing from the context in `Answers.nodes`,
+        which the planner writes back.
+        """
         id = _full(stored, CONTEXT)
         update(stored, CONTEXT, Merge(id), name="not named in fields")
         assert one(stored, CONTEXT, id).name == "n"
@@ -154,13 +178,23 @@ class UpdateContract(ContractBase):
 
     @pytest.mark.parametrize("name", [None, ""])
     def test_a_context_cannot_lose_its_name(self, stored: BaseMetadataStore, name: Any) -> None:
-        """A context whose new name would be none, or empty, is InvalidError. [4.4, 4.7]"""
+        """A context whose new name would be none, or empty, is InvalidError. [4.4, 4.7]
+
+        On failure: no answer of yours matters but the node itself. A service that is told to set
+        "name", and gets none, empties it: look at the new name before you send a mask with "name"
+        in it.
+        """
         id = _full(stored, CONTEXT)
         _refused(stored, CONTEXT, Replace(id), InvalidError, name=name)
         _refused(stored, CONTEXT, Merge(id, frozenset({"name"})), InvalidError, name=name)
 
     def test_a_context_cannot_take_a_taken_name(self, stored: BaseMetadataStore) -> None:
-        """A new name that another context of the type has is AlreadyExistsError. [4.3, 4.7]"""
+        """A new name that another context of the type has is AlreadyExistsError. [4.3, 4.7]
+
+        On failure: the new name is asked for in `questions.names` of a later `lookup`, with the
+        type of the stored context: answer names in every call. An error of your unique index is too
+        late, and not ours.
+        """
         id = _full(stored, CONTEXT)
         _full(stored, CONTEXT, "taken")
         _refused(stored, CONTEXT, Replace(id), AlreadyExistsError, name="taken")
@@ -170,7 +204,11 @@ class UpdateContract(ContractBase):
     def test_an_update_cannot_take_a_taken_external_id(
         self, stored: BaseMetadataStore, kind: NodeKind
     ) -> None:
-        """A new external id that another node of the kind has is AlreadyExistsError. [4.3, 4.7]"""
+        """A new external id that another node of the kind has is AlreadyExistsError. [4.3, 4.7]
+
+        On failure: `questions.external_ids` comes for updates as for inserts, and `lookup` answered
+        nobody. In a `write` of your own, look the external id up before an update too.
+        """
         id = _full(stored, kind)
         _full(stored, kind, "other")
         name = {"name": "n"} if kind is CONTEXT else {}
@@ -180,7 +218,12 @@ class UpdateContract(ContractBase):
 
     @ALL_KINDS
     def test_an_update_may_keep_its_own(self, stored: BaseMetadataStore, kind: NodeKind) -> None:
-        """A node's own name and external id are not taken for itself. [4.3]"""
+        """A node's own name and external id are not taken for itself. [4.3]
+
+        On failure: the ids in `Answers.names` and `Answers.external_ids` must be those of
+        `Answers.nodes`, as ints: "7" or a row number is somebody else. A check of your own must
+        except the node itself.
+        """
         id = _full(stored, kind)
         written = update(stored, kind, Replace(id), name="n", external_id="x-n")
         assert written.outcome is Outcome.UPDATED
@@ -191,6 +234,10 @@ class UpdateContract(ContractBase):
     ) -> None:
         """An update of a property leaves the custom property of the same key, and the reverse.
         [1.9]
+
+        On failure: the statements of `apply` for `set_properties`, `drop_properties` and their two
+        twins must all have `is_custom_property` in their condition. MLMD's own server mixes them
+        up: a backend like it cannot pass, so mark the test xfail.
         """
         for kind in NodeKind:
             id = put(
@@ -213,7 +260,12 @@ class UpdateContract(ContractBase):
 
     @ALL_KINDS
     def test_merge_changes_nothing_unnamed(self, stored: BaseMetadataStore, kind: NodeKind) -> None:
-        """Merge leaves every field and property that it does not name. [4.8, 4.9]"""
+        """Merge leaves every field and property that it does not name. [4.8, 4.9]
+
+        On failure: what `lookup` leaves out of a node in `Answers.nodes` is written back as
+        nothing: build these nodes with the code of `read_nodes`. `set_custom_properties` has only
+        the new key, to be added to the others.
+        """
         id = _full(stored, kind)
         before = one(stored, kind, id)
         update(stored, kind, Merge(id), custom_properties={"new": True})
@@ -224,7 +276,12 @@ class UpdateContract(ContractBase):
             assert getattr(after, field, None) == getattr(before, field, None)
 
     def test_merge_fields(self, stored: BaseMetadataStore) -> None:
-        """Fields that Merge names become what the draft says; others stay. [4.8]"""
+        """Fields that Merge names become what the draft says; others stay. [4.8]
+
+        On failure: if a field changed before its turn, your request had no mask, or one with other
+        fields; if one did not change, the mask has names that the backend passes over. `apply`
+        writes the whole `NodeUpdate`.
+        """
         id = _full(stored, ARTIFACT)
         draft: dict[str, Any] = {
             "uri": "new",
@@ -244,7 +301,11 @@ class UpdateContract(ContractBase):
             assert node.properties == {"a": 1, "b": 2}
 
     def test_merge_clears_fields(self, stored: BaseMetadataStore) -> None:
-        """Fields that Merge names and the draft lacks are removed. [4.8]"""
+        """Fields that Merge names and the draft lacks are removed. [4.8]
+
+        On failure: `apply` skips "" and None (`if update.uri`, `COALESCE`). If only the last line
+        fails, your index of external ids still has the entry of the node that gave it up.
+        """
         id = _full(stored, ARTIFACT)
         update(stored, ARTIFACT, Merge(id, frozenset({"uri", "state", "external_id"})))
         node = artifact(stored, id)
@@ -252,7 +313,12 @@ class UpdateContract(ContractBase):
         assert put(stored, ARTIFACT, external_id="x-n").outcome is Outcome.CREATED
 
     def test_merge_the_state_of_an_execution(self, stored: BaseMetadataStore) -> None:
-        """Merge sets the state of an execution alone, the commonest update of all. [4.8]"""
+        """Merge sets the state of an execution alone, the commonest update of all. [4.8]
+
+        On failure: there are no properties to set or drop here: an `apply` that deletes all of an
+        updated node's and inserts `set_properties` loses them. The uri in the `NodeUpdate` of an
+        execution is always "".
+        """
         id = _full(stored, EXECUTION)
         before = execution(stored, id)
         update(stored, EXECUTION, Merge(id, frozenset({"state"})), state=ExecutionState.COMPLETE)
@@ -277,13 +343,23 @@ class UpdateContract(ContractBase):
     def test_merge_of_unknown_fields(
         self, stored: BaseMetadataStore, kind: NodeKind, field: str
     ) -> None:
-        """A field that nodes of the kind do not have, or never change, is InvalidError. [4.8]"""
+        """A field that nodes of the kind do not have, or never change, is InvalidError. [4.8]
+
+        On failure: the planner knows the fields of each kind. Services pass over paths of a mask
+        that they do not know: a `write` of your own compares `Merge.fields` with `uri`, `state`,
+        `external_id`, `name` first.
+        """
         id = _full(stored, kind)
         _refused(stored, kind, Merge(id, frozenset({field})), InvalidError)
 
     @pytest.mark.parametrize("custom", [False, True])
     def test_merge_keys(self, stored: BaseMetadataStore, custom: bool) -> None:
-        """Of a set of keys, those that the draft has are set, those that it lacks removed. [4.9]"""
+        """Of a set of keys, those that the draft has are set, those that it lacks removed. [4.9]
+
+        On failure: `apply` must delete the keys in `drop_properties` and `drop_custom_properties`,
+        each from its own map. If "not in the set" was written, your `write` sent the draft's map
+        and not the keys of the set.
+        """
         id = put(
             stored,
             ARTIFACT,
@@ -305,7 +381,11 @@ class UpdateContract(ContractBase):
         assert getattr(node, other) == {"a": 1, "b": 2}
 
     def test_merge_all_keys(self, stored: BaseMetadataStore) -> None:
-        """ALL makes the whole map what the draft says, an empty one included. [4.9]"""
+        """ALL makes the whole map what the draft says, an empty one included. [4.9]
+
+        On failure: ALL arrives as keys to set and to drop, and all may be to drop: an `apply` that
+        passes over a node with nothing in `set_custom_properties` leaves the old ones.
+        """
         id = _full(stored, EXECUTION)
         update(stored, EXECUTION, Merge(id, properties=ALL), properties={"b": 9})
         assert execution(stored, id).properties == {"b": 9}
@@ -317,6 +397,10 @@ class UpdateContract(ContractBase):
     def test_merge_checks_what_it_sets(self, stored: BaseMetadataStore) -> None:
         """Properties that Merge sets are checked against the type; those it leaves are
         not. [4.9]
+
+        On failure: a `NotFoundError` says that `lookup` did not answer `questions.type_ids`, which
+        asks for the type of the updated node in a later call. A `write` of your own must pass over
+        "z" where the set of keys lacks it.
         """
         id = _full(stored, CONTEXT)
         for mode in (Merge(id), Merge(id, properties=frozenset({"z"})), Merge(id, properties=ALL)):
@@ -332,7 +416,12 @@ class UpdateContract(ContractBase):
     def test_an_update_needs_a_stored_node(
         self, stored: BaseMetadataStore, kind: NodeKind, mode: Any
     ) -> None:
-        """An update of an id that is not stored is NotFoundError. [4.10]"""
+        """An update of an id that is not stored is NotFoundError. [4.10]
+
+        On failure: `Answers.nodes[kind]` must leave ids out that are not stored as that kind, even
+        if an artifact has the same number. Where the backend answers "invalid argument" to an
+        unknown id, read the node first.
+        """
         put(stored, NodeKind((kind + 1) % 3), name="of another kind")
         for id in (UNKNOWN_ID, 0, -1, 2**63, 2**80):
             _refused(stored, kind, mode(id), NotFoundError, name="n")
@@ -340,7 +429,11 @@ class UpdateContract(ContractBase):
     @MODES
     @pytest.mark.parametrize("id", [None, "1", 1.0, True, [1]])
     def test_an_update_needs_an_id(self, stored: BaseMetadataStore, mode: Any, id: Any) -> None:
-        """An update whose id is no integer is InvalidError. [4.10]"""
+        """An update whose id is no integer is InvalidError. [4.10]
+
+        On failure: a `write` of your own compared 1.0 or True with stored ids, and Python calls
+        them equal to 1. Ask `isinstance(id, int)` and not bool before you look anything up.
+        """
         put(stored, ARTIFACT)
         batch = Batch()
         batch.artifact("T", mode=mode(id))
@@ -353,6 +446,10 @@ class UpdateContract(ContractBase):
     ) -> None:
         """An update may name the node's type, by name or id; another type is
         InvalidError. [4.10]
+
+        On failure: the `type_id` of a node in `Answers.nodes` and the id of its type in
+        `Answers.types` must be the same int. A `write` of your own must compare the two, as
+        services pass over the type of an update.
         """
         prepare(stored, "U")
         id = _full(stored, kind)
@@ -375,6 +472,10 @@ class UpdateContract(ContractBase):
     ) -> None:
         """An update that expects another update time than the stored one is
         ConflictError. [4.11]
+
+        On failure: the planner compares with `update_time_ms` of the node in `Answers.nodes`: read
+        it inside the transaction, to the millisecond. A backend with its own clock may give two
+        updates one time; wait until it has moved on.
         """
         id = _full(stored, kind)
         name = {"name": "n"} if kind is CONTEXT else {}
@@ -391,7 +492,12 @@ class UpdateContract(ContractBase):
     def test_an_update_that_changes_nothing(
         self, stored: BaseMetadataStore, kind: NodeKind
     ) -> None:
-        """Writing back what was read changes nothing, not even the time: REUSED. [4.12]"""
+        """Writing back what was read changes nothing, not even the time: REUSED. [4.12]
+
+        On failure: compare the node in `Answers.nodes` with that of `read_nodes`: any difference of
+        kinds, "" for None, or an unread property makes the same draft a change. A `write` of your
+        own must compare before it sends.
+        """
         id = _full(stored, kind)
         before = one(stored, kind, id)
         same: dict[str, Any] = {
@@ -424,7 +530,12 @@ class UpdateContract(ContractBase):
     def test_values_of_other_kinds_are_changes(
         self, stored: BaseMetadataStore, old: Any, new: Any
     ) -> None:
-        """Values of different kinds differ, inside structs too: UPDATED. [4.12, 2.1]"""
+        """Values of different kinds differ, inside structs too: UPDATED. [4.12, 2.1]
+
+        On failure: REUSED means that the old value was answered as the new kind, or that your
+        `write` compares with `==`. A wrong value means that `apply` left the old kind's column, or
+        that structs lose bools, None or empty lists.
+        """
         for before, after in ((old, new), (new, old)):
             id = put(stored, ARTIFACT, custom_properties={"p": before}).id
             written = update(stored, ARTIFACT, Merge(id), custom_properties={"p": after})
@@ -433,7 +544,12 @@ class UpdateContract(ContractBase):
 
     @ALL_KINDS
     def test_a_change_has_a_later_time(self, stored: BaseMetadataStore, kind: NodeKind) -> None:
-        """Every change has a later update time than the one before, at once or not. [4.14]"""
+        """Every change has a later update time than the one before, at once or not. [4.14]
+
+        On failure: write `NodeUpdate.update_time_ms` as it is; it is later than the stored one by a
+        millisecond at least. A column of seconds, or a trigger that sets the backend's time, makes
+        equal ones.
+        """
         id = _full(stored, kind)
         times = [one(stored, kind, id).update_time_ms]
         for number in range(5):
@@ -442,7 +558,12 @@ class UpdateContract(ContractBase):
         assert times == sorted(set(times))
 
     def test_any_part_of_a_node_is_a_change(self, stored: BaseMetadataStore) -> None:
-        """A change of any one field or property sets the update time. [4.12]"""
+        """A change of any one field or property sets the update time. [4.12]
+
+        On failure: if the second update is UPDATED, `lookup` did not read the change back: a state
+        UNKNOWN as None, an empty state as UNKNOWN. An upsert that skips "equal" values takes
+        "Three" for "three" where case does not count.
+        """
         for fields, draft in (
             ({"uri"}, {"uri": "new"}),
             ({"state"}, {"state": ArtifactState.UNKNOWN}),
@@ -463,7 +584,12 @@ class UpdateContract(ContractBase):
     @ALL_KINDS
     @MODES
     def test_forced_updates(self, stored: BaseMetadataStore, kind: NodeKind, mode: Any) -> None:
-        """A forced update that changes nothing sets a later update time: UPDATED. [4.13]"""
+        """A forced update that changes nothing sets a later update time: UPDATED. [4.13]
+
+        On failure: the `NodeUpdate` has a new time and else what is stored: an `apply` that skips
+        updates without properties loses it. A service that does the same needs a real change, and
+        its undoing, from your `write`.
+        """
         id = put(stored, kind, name="n", properties={"a": 1}).id
         before = one(stored, kind, id)
         written = update(stored, kind, mode(id, force_update=True), name="n", properties={"a": 1})
@@ -478,6 +604,10 @@ class UpdateContract(ContractBase):
     def test_given_update_times(self, stored: BaseMetadataStore, kind: NodeKind, mode: Any) -> None:
         """A given update time is stored by an update that changes something, and only
         then. [4.14]
+
+        On failure: the given time may be earlier than the stored one (6500 after 7777): no `MAX`,
+        no trigger, no clock of the backend. `NodeUpdate` has no create time, so a draft's must not
+        get into your request.
         """
         needs(stored, "given_times")
         id = put(stored, kind, name="n", create_time_ms=5000, update_time_ms=6000).id
@@ -496,7 +626,11 @@ class UpdateContract(ContractBase):
         assert one(stored, kind, id).create_time_ms == 5000
 
     def test_the_last_time_of_all(self, stored: BaseMetadataStore) -> None:
-        """A node whose update time is the largest integer can still be updated. [4.14]"""
+        """A node whose update time is the largest integer can still be updated. [4.14]
+
+        On failure: something of yours adds 1 to an update time, or converts it on the way (a float,
+        a timestamp of the database). The planner stays at 2^63-1.
+        """
         needs(stored, "given_times")
         id = put(stored, ARTIFACT, update_time_ms=2**63 - 1).id
         written = update(stored, ARTIFACT, Merge(id), properties={"a": 1})
@@ -504,7 +638,12 @@ class UpdateContract(ContractBase):
         assert artifact(stored, id).update_time_ms == 2**63 - 1
 
     def test_updates_of_one_batch_see_one_another(self, stored: BaseMetadataStore) -> None:
-        """The second update of a node in a batch sees the first; each has its outcome. [4.15]"""
+        """The second update of a node in a batch sees the first; each has its outcome. [4.15]
+
+        On failure: one `NodeUpdate` arrives for the four drafts, with what they come to. A `write`
+        of your own must send them in their order, one seeing the other, and keep the outcome of
+        each.
+        """
         id = _full(stored, ARTIFACT)
         batch = Batch()
         modes: list[Any] = [Merge(id), Merge(id, frozenset({"uri"})), Merge(id), Replace(id)]
@@ -528,7 +667,12 @@ class UpdateContract(ContractBase):
         assert (node.uri, node.properties, node.custom_properties) == ("new", {"b": 20}, {})
 
     def test_names_taken_away_are_not_free_in_the_batch(self, stored: BaseMetadataStore) -> None:
-        """A context's old name is free for others after the batch, not inside it. [4.16]"""
+        """A context's old name is free for others after the batch, not inside it. [4.16]
+
+        On failure: a backend that writes row by row lets these batches pass, so a `write` of your
+        own must note the names that its drafts take away. If the last line fails, `lookup` still
+        answers "n", which no context has any more.
+        """
         id = _full(stored, CONTEXT)
         other = _full(stored, CONTEXT, "other")
         rename = Merge(id, frozenset({"name"}))
@@ -547,7 +691,11 @@ class UpdateContract(ContractBase):
     def test_external_ids_taken_away_are_not_free_in_the_batch(
         self, stored: BaseMetadataStore, kind: NodeKind
     ) -> None:
-        """A node's old external id is free for others after the batch, not inside it. [4.16]"""
+        """A node's old external id is free for others after the batch, not inside it. [4.16]
+
+        On failure: the old external id must be in `Answers.nodes`, or the planner does not see that
+        the batch gives it up. If the last insert is refused, `apply` did not write None over it.
+        """
         id = _full(stored, kind)
         clear = Merge(id, frozenset({"external_id"}))
         batch = Batch()
@@ -560,6 +708,10 @@ class UpdateContract(ContractBase):
     def test_a_name_may_be_taken_back(self, stored: BaseMetadataStore) -> None:
         """A context renamed away and back in one batch is what it was: the second is a change.
         [4.15]
+
+        On failure: `apply` gets one `NodeUpdate` with the old name and a new time; do not skip it
+        because the row looks the same. A `write` of your own that compares with the stored name
+        calls the second REUSED.
         """
         id = _full(stored, CONTEXT)
         rename = Merge(id, frozenset({"name"}))
@@ -571,7 +723,12 @@ class UpdateContract(ContractBase):
         assert context(stored, id).name == "n"
 
     def test_properties_of_every_kind_are_overwritten(self, store: BaseMetadataStore) -> None:
-        """An update overwrites properties, whatever kind the old value had. [4.6, 4.9]"""
+        """An update overwrites properties, whatever kind the old value had. [4.6, 4.9]
+
+        On failure: look at the kind whose value is wrong: where kinds have tables or columns of
+        their own, `apply` must update all of them. An empty text or struct must not count as "no
+        value to set".
+        """
         prepare(store, i=INT, s=STRING, d=DOUBLE, m=STRUCT)
         values: dict[str, Any] = {"i": 1, "s": "x", "d": 0.5, "m": {"a": 1.0}}
         others: dict[str, Any] = {"i": 2, "s": "", "d": -1.5, "m": {}}
@@ -582,7 +739,12 @@ class UpdateContract(ContractBase):
         assert exact(execution(store, id).properties) == exact(values)
 
     def test_many_updates_in_a_batch(self, stored: BaseMetadataStore) -> None:
-        """Hundreds of nodes are updated in one batch, each with its own values. [4.6]"""
+        """Hundreds of nodes are updated in one batch, each with its own values. [4.6]
+
+        On failure: parameters of `executemany` got out of step, or a statement for many rows was
+        cut at a limit. `set_properties` and `drop_properties` belong to the id of their own
+        `NodeUpdate`.
+        """
         batch = Batch()
         for number in range(300):
             batch.artifact("T", uri=f"old {number}", properties={"a": number})

@@ -188,22 +188,42 @@ class ValueContract(ContractBase):
 
     @_params(INTS)
     def test_ints(self, store: BaseMetadataStore, value: int) -> None:
-        """Integers of 64 bits come back as they were written. [2.2]"""
+        """Integers of 64 bits come back as they were written. [2.2]
+
+        On failure: look at the column type: a 32-bit INTEGER cuts or refuses, a column or JSON
+        number that is a double loses 2^53 + 1. If inserting works and updating does not, look at
+        how `apply` writes `set_properties`.
+        """
         self._round_trip(store, INT, value)
 
     @_params(DOUBLES)
     def test_doubles(self, store: BaseMetadataStore, value: float) -> None:
-        """Doubles come back bit for bit. [2.3]"""
+        """Doubles come back bit for bit. [2.3]
+
+        On failure: the column must have 8 bytes (REAL and FLOAT have 4 in some databases), and a
+        text form 17 digits, as `repr` gives. If the backend cannot do better, declare
+        `exact_doubles=False`.
+        """
         needs(store, "exact_doubles")
         self._round_trip(store, DOUBLE, value)
 
     def test_minus_zero(self, store: BaseMetadataStore) -> None:
-        """The sign of a zero is kept. [2.3]"""
+        """The sign of a zero is kept. [2.3]
+
+        On failure: the backend or its driver drops the sign of a zero, as SQLite does. Keep it
+        elsewhere (a mark in another column), and look for tests like `if value` or `value == 0` on
+        the way.
+        """
         needs(store, "exact_doubles")
         self._round_trip(store, DOUBLE, -0.0)
 
     def test_a_zero_can_change_its_sign(self, store: BaseMetadataStore) -> None:
-        """A zero updated to one of the other sign reads as that, in both directions. [2.3, 4.12]"""
+        """A zero updated to one of the other sign reads as that, in both directions. [2.3, 4.12]
+
+        On failure: the key is in `NodeUpdate.set_properties`, but your `apply` or the backend skips
+        a value that is "equal" to the stored one. A mark of the sign must be taken away again by
+        the next update.
+        """
         needs(store, "exact_doubles")
         prepare(store, a=DOUBLE)
         written = put(store, ARTIFACT, properties={"a": 0.0})
@@ -213,7 +233,12 @@ class ValueContract(ContractBase):
 
     @pytest.mark.parametrize("value", [math.inf, -math.inf])
     def test_infinities(self, store: BaseMetadataStore, value: float) -> None:
-        """An infinity comes back, or is refused; it never becomes something else. [2.3]"""
+        """An infinity comes back, or is refused; it never becomes something else. [2.3]
+
+        On failure: your serialiser or column made NULL, a text or the largest double of it: JSON
+        has no infinity. Raise `InvalidError` before anything is written where the backend cannot
+        hold one.
+        """
         prepare(store, a=DOUBLE)
         try:
             written = put(store, ARTIFACT, properties={"a": value})
@@ -226,12 +251,21 @@ class ValueContract(ContractBase):
     def test_texts(self, store: BaseMetadataStore, value: str) -> None:
         """Any text comes back, empty and long ones and those with a meaning elsewhere included.
         [2.4]
+
+        On failure: look for code that gives texts a meaning: prefixes, `%` formatting, stripping,
+        translation of newlines. Then for a column that is too narrow (VARCHAR(255), 64 KB of TEXT)
+        or of three bytes a character (`utf8` of MySQL).
         """
         self._round_trip(store, STRING, value)
 
     @pytest.mark.parametrize("value", ["\0", "a\0b", "a\0", "\0\0é"])
     def test_texts_with_nul(self, store: BaseMetadataStore, value: str) -> None:
-        """A text with a NUL comes back whole, or is refused; it is never cut. [2.4]"""
+        """A text with a NUL comes back whole, or is refused; it is never cut. [2.4]
+
+        On failure: the driver takes a NUL for the end, in names, uris, keys or values. Compare the
+        lengths, or refuse such texts with `InvalidError` before anything is written; do not let
+        `read_nodes` find "a" for "a" and a NUL.
+        """
         prepare(store, a=STRING)
         try:
             written = put(
@@ -254,13 +288,23 @@ class ValueContract(ContractBase):
 
     @_params(STRUCTS)
     def test_structs(self, store: BaseMetadataStore, value: dict[str, Any]) -> None:
-        """Structs come back, nested and empty ones included. [2.5]"""
+        """Structs come back, nested and empty ones included. [2.5]
+
+        On failure: empty mappings and lists, the key "" and None are what serialisers drop. A
+        struct needs a mark that no text can have, and a parser must reach 30 mappings or 44 lists
+        down (100 messages of protocol buffers).
+        """
         if value is STRUCTS["doubles"]:
             needs(store, "exact_doubles")
         self._round_trip(store, STRUCT, value)
 
     def test_numbers_of_structs_are_doubles(self, store: BaseMetadataStore) -> None:
-        """An integer in a struct comes back as a double, a tuple as a list. [2.5]"""
+        """An integer in a struct comes back as a double, a tuple as a list. [2.5]
+
+        On failure: the values reach `apply` as doubles and lists already; your JSON form wrote 1.0
+        as 1 and read an int. Make every number of a struct a float when you read it, but not the
+        bools.
+        """
         prepare(store, a=STRUCT)
         written = put(store, ARTIFACT, properties={"a": {"n": 1, "l": (2, True), "big": 2**53}})
         assert exact(one(store, ARTIFACT, written.id).properties) == exact(
@@ -269,17 +313,30 @@ class ValueContract(ContractBase):
 
     @_params(PROTOS)
     def test_protos(self, store: BaseMetadataStore, value: Proto) -> None:
-        """Type url and bytes of a proto come back. [2.6]"""
+        """Type url and bytes of a proto come back. [2.6]
+
+        On failure: keep the type url and the bytes, as two columns or as a serialised `Any`, in
+        base64 or in a column for bytes, not in one for text. Do not parse the message; you do not
+        have its type.
+        """
         self._round_trip(store, PROTO, value)
 
     @pytest.mark.parametrize("value", [True, False])
     def test_bools(self, store: BaseMetadataStore, value: bool) -> None:
-        """Bools come back as bools. [2.1]"""
+        """Bools come back as bools. [2.1]
+
+        On failure: a backend without booleans returns 0 or 1. The row must say that it is a BOOLEAN
+        (a column of its own, or one with the kind), and the reader call `bool`.
+        """
         self._round_trip(store, BOOLEAN, value)
 
     def test_kinds_are_kept_apart(self, store: BaseMetadataStore) -> None:
         """Values that Python calls equal, or that look alike as text, come back as themselves.
         [2.1]
+
+        On failure: custom properties have no declared kind, so the row must say it. In the encoder
+        ask for bool before int, which it is a subclass of, and never `if value`, which is false for
+        0, "" and {}.
         """
         prepare(store)
         values = {
@@ -302,6 +359,10 @@ class ValueContract(ContractBase):
     def test_a_value_can_change_its_kind(self, store: BaseMetadataStore) -> None:
         """A custom property overwritten by an equal value of another kind has that kind. [2.1,
         4.12]
+
+        On failure: `set_custom_properties` overwrites a value of another kind: an update that fills
+        the new column and does not empty the old one leaves two values, and the reader takes the
+        wrong one. Delete the row first, or set all columns.
         """
         prepare(store)
         written = put(store, ARTIFACT, custom_properties={"a": 1})
@@ -312,7 +373,12 @@ class ValueContract(ContractBase):
 
     @_params(_NO_VALUES)
     def test_no_values(self, store: BaseMetadataStore, value: Any) -> None:
-        """What no property can hold is InvalidError that names the property. [2.2-2.7]"""
+        """What no property can hold is InvalidError that names the property. [2.2-2.7]
+
+        On failure: the planner refuses these before `apply`, so a `write` of your own let it
+        through or raised its serialiser's error. Check all values before you build the request, and
+        name the key in `Offender.property`.
+        """
         prepare(store)
         batch = Batch()
         add(batch, ARTIFACT)
@@ -321,7 +387,11 @@ class ValueContract(ContractBase):
         assert "'bad'" in str(error)
 
     def test_plain_kinds_come_back(self, store: BaseMetadataStore) -> None:
-        """Subclasses and other mappings are accepted and come back as the plain kind. [2.7]"""
+        """Subclasses and other mappings are accepted and come back as the plain kind. [2.7]
+
+        On failure: `apply` gets plain ints, floats, texts and dicts; look at what your reader
+        returns. Drivers give `Decimal`, `memoryview`, and subclasses of str and dict: convert them.
+        """
         prepare(store, i=INT, s=STRING, m=STRUCT)
         written = put(
             store,
@@ -343,6 +413,10 @@ class ValueContract(ContractBase):
     def test_texts_of_fields(self, store: BaseMetadataStore, kind: NodeKind, text: str) -> None:
         """Names, keys, uris and external ids are texts like any other, and are found
         exactly. [2.8]
+
+        On failure: the columns of names, keys, uris and external ids are narrower than those of
+        values, or compare otherwise. If two nodes were found, the comparison is a prefix, a pattern
+        (LIKE) or without case.
         """
         prepare(store)
         text = text or "x"
@@ -358,7 +432,12 @@ class ValueContract(ContractBase):
 
     @pytest.mark.parametrize("text", [text for name, text in TEXTS.items() if "mega" not in name])
     def test_texts_of_types_and_paths(self, store: BaseMetadataStore, text: str) -> None:
-        """Names, versions, descriptions and keys of types, and steps of paths, are texts. [2.8]"""
+        """Names, versions, descriptions and keys of types, and steps of paths, are texts. [2.8]
+
+        On failure: the tables of types, of their properties and of the steps of paths need the same
+        column types and collation as those of nodes. An empty description and an empty step are
+        texts, not NULL.
+        """
         name = text or "x"
         batch = Batch()
         key = batch.type(
@@ -384,6 +463,10 @@ class ValueContract(ContractBase):
     def test_no_texts(self, store: BaseMetadataStore, field: str, text: str) -> None:
         """Half of a surrogate pair in a name, uri, external id, type or key is InvalidError. [2.4,
         2.8]
+
+        On failure: an encoding error of your driver, or none at all, shows that a `write` of your
+        own used the text before it was checked: `text.encode()` fails for half a pair. The planner
+        never asks `lookup` for one.
         """
         prepare(store)
         batch = Batch()
@@ -400,7 +483,12 @@ class ValueContract(ContractBase):
     def test_other_things_are_no_texts(
         self, store: BaseMetadataStore, field: str, thing: Any
     ) -> None:
-        """What is no text, where a text belongs, is InvalidError. [2.8]"""
+        """What is no text, where a text belongs, is InvalidError. [2.8]
+
+        On failure: a `write` of your own passed the object to a driver, which stored a number or
+        bytes in a text column. Ask `isinstance(text, str)` for names, uris, external ids and keys
+        before you send.
+        """
         prepare(store)
         batch = Batch()
         if field == "key":
@@ -410,7 +498,12 @@ class ValueContract(ContractBase):
         refuse(store, batch, InvalidError, kind="artifact", index=0)
 
     def test_half_pairs_in_types(self, store: BaseMetadataStore) -> None:
-        """Half of a surrogate pair anywhere in a type is InvalidError. [2.4, 2.8]"""
+        """Half of a surrogate pair anywhere in a type is InvalidError. [2.4, 2.8]
+
+        On failure: with a `write` of your own, every text of a type draft needs the check that
+        texts of nodes get: description, base type, input type and keys of properties are the
+        forgotten ones.
+        """
         half = "\ud800"
         for fields in (
             {"name": half},
@@ -426,7 +519,12 @@ class ValueContract(ContractBase):
             refuse(store, batch, InvalidError, kind="execution type", index=0)
 
     def test_long_texts_are_kept_or_refused(self, store: BaseMetadataStore) -> None:
-        """A long name, uri or external id comes back whole or is refused; it is never cut. [2.8]"""
+        """A long name, uri or external id comes back whole or is refused; it is never cut. [2.8]
+
+        On failure: the column cut the text silently (MySQL outside of its strict mode), or
+        `read_nodes` finds by a prefix of it. Take a column without a limit, or measure the text
+        before anything is written and raise `InvalidError`.
+        """
         prepare(store)
         for field in ("name", "uri", "external_id"):
             for length in (255, 256, 1000, 5000):
@@ -439,14 +537,23 @@ class ValueContract(ContractBase):
                     assert getattr(one(store, ARTIFACT, written.id), field) == text
 
     def test_many_properties(self, store: BaseMetadataStore) -> None:
-        """A node may have thousands of properties. [1.9]"""
+        """A node may have thousands of properties. [1.9]
+
+        On failure: one statement with a parameter for each property goes beyond a limit of the
+        driver, as do large requests of some services. Insert row by row (`executemany`) or in
+        portions, and read without a cap on rows.
+        """
         prepare(store)
         values = {f"key {number}": number for number in range(3000)}
         written = put(store, CONTEXT, custom_properties=values)
         assert one(store, CONTEXT, written.id).custom_properties == values
 
     def test_what_is_written_is_copied(self, store: BaseMetadataStore) -> None:
-        """Changing a mapping after it was written changes nothing stored. [2.9]"""
+        """Changing a mapping after it was written changes nothing stored. [2.9]
+
+        On failure: your store keeps the very objects of `NodeInsert`. Structs are dicts that the
+        caller still holds: copy them with `copy.deepcopy` in `apply`, or serialise them there.
+        """
         prepare(store, s=STRUCT)
         struct: dict[str, Any] = {"list": [1.0], "map": {"a": "b"}}
         properties = {"s": struct}
@@ -462,7 +569,12 @@ class ValueContract(ContractBase):
         assert node.custom_properties == {"c": expected}
 
     def test_what_is_read_is_copied(self, store: BaseMetadataStore) -> None:
-        """Changing a mapping that was read changes nothing stored. [2.9]"""
+        """Changing a mapping that was read changes nothing stored. [2.9]
+
+        On failure: `read_nodes` or `read_types` hands out what it will hand out again, from a cache
+        or from the store itself. Copy nodes deeply, because of structs, and do not forget
+        `Type.properties`.
+        """
         prepare(store, s=STRUCT)
         written = put(store, ARTIFACT, properties={"s": {"list": [1.0]}})
         found: Any = one(store, ARTIFACT, written.id)
@@ -477,7 +589,11 @@ class ValueContract(ContractBase):
         assert dict(one_type(store, ARTIFACT, "T").properties) == {"s": STRUCT}
 
     def test_drafts_are_not_changed(self, store: BaseMetadataStore) -> None:
-        """Writing does not change the mappings of a draft, converted values included. [7.6]"""
+        """Writing does not change the mappings of a draft, converted values included. [7.6]
+
+        On failure: a `write` of your own converts values in place (1 to 1.0, a tuple to a list).
+        Build new mappings for the converted values; the draft is the caller's.
+        """
         prepare(store, s=STRUCT)
         properties = {"s": {"n": 1, "t": (1, 2)}}
         put(store, ARTIFACT, properties=properties)
