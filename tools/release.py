@@ -223,6 +223,7 @@ def check_interface(root: Path, name: str) -> None:
             f"{at(root, path)} does not state its interface_version as a number: it would be that"
             " of whatever core is installed"
         )
+    check_version(str(project(manifest(root, "core")).get("version")))
     core = Version(project(manifest(root, "core"))["version"])
     spoken = core_interface(root)
     if stated != spoken:
@@ -285,16 +286,11 @@ def series(core: Version) -> tuple[str, str]:
 
 def is_pinned(requirement: Requirement, core: Version) -> bool:
     """Whether a flavor asks for this core, and for no version that may speak another interface."""
-    bounds = {each.operator: Version(each.version) for each in requirement.specifier}
-    return (
-        requirement.marker is None
-        and requirement.url is None
-        and len(requirement.specifier) == 2
-        and bounds.keys() == {">=", "<"}
-        and series(bounds[">="]) == series(core)
-        and bounds[">="] <= core
-        and bounds["<"] == Version(series(core)[1])
-    )
+    bounds = sorted((each.operator, each.version) for each in requirement.specifier)
+    if requirement.marker or requirement.url or [bound[0] for bound in bounds] != ["<", ">="]:
+        return False
+    end, first = (Version(bound[1]) for bound in bounds)
+    return series(first) == series(core) and first <= core and end == Version(series(core)[1])
 
 
 def check(root: Path, releases: list[Release], folder: Path, *, apart: bool) -> None:

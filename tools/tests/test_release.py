@@ -179,6 +179,8 @@ def test_a_core_without_interface_version_is_refused(refused, tmp_path: Path) ->
         ("0.1.3", "metastore-core>=0.1,<0.2,!=0.1.2", ">=0.1,<0.2"),
         ("0.1.3", "metastore-core>=0.1.4,<0.2", ">=0.1,<0.2"),
         ("0.1.3", "metastore-core==0.1.3", ">=0.1,<0.2"),
+        ("0.1.3", "metastore-core==0.1.*", ">=0.1,<0.2"),
+        ("0.1.3", "metastore-core>=0.1,<0.2,<0.1.5", ">=0.1,<0.2"),
         ("0.1.3", "metastore-core>=0.1,<0.2; python_version > '3'", ">=0.1,<0.2"),
         ("0.1.3", "metastore-core @ file:///core.whl", ">=0.1,<0.2"),
         ("0.1.3", "metastore", ">=0.1,<0.2"),
