@@ -16,29 +16,35 @@ Ends with status 0, or with 1 and a line that says what is wrong.
 from __future__ import annotations
 
 import json
-import os
-import platform
 import re
 import shutil
-import subprocess
 import sys
 import tarfile
-import venv
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent
+from _building import (
+    CORE,
+    HAS_MLMD,
+    KUBEFLOW,
+    ROOT,
+    SQLITE,
+    CheckError,
+    Distribution,
+    Environment,
+    build,
+    copy,
+    expect_flavors,
+    new_environment,
+    only,
+    run,
+    say,
+    use,
+)
 
 # What core must not bring along; it comes with an extra, by way of a flavor.
 HEAVY = {"sqlalchemy", "protobuf", "pytest", "hypothesis"}
-
-
-class Distribution(NamedTuple):
-    """One distribution of this repository."""
-
-    folder: str
-    package: str
 
 
 class Built(NamedTuple):
@@ -46,15 +52,6 @@ class Built(NamedTuple):
 
     sdist: Path
     wheel: Path
-
-
-CORE = Distribution("core", "metastore")
-SQLITE = Distribution("plugins/sqlite", "metastore_flavor_sqlite")
-KUBEFLOW = Distribution("plugins/kubeflow", "metastore_flavor_kubeflow")
-
-
-class CheckError(Exception):
-    """Something a user would trip over."""
 
 
 def main(arguments: list[str]) -> int:
@@ -80,13 +77,7 @@ def main(arguments: list[str]) -> int:
 
 def check_contents(which: Distribution, folder: Path) -> Built:
     """Build one distribution both ways, compare the wheels and look into what came out."""
-    # A copy, so that neither an old build/ gets into the wheel nor a new one into the work tree.
-    source = folder / "source"
-    shutil.copytree(
-        ROOT / which.folder,
-        source,
-        ignore=shutil.ignore_patterns("build", "dist", "*.egg-info", "__pycache__", ".*"),
-    )
+    source = copy(which, folder / "source")
     build(source, folder / "dist")
     build(source, folder / "direct", "--wheel")
     sdist = only(folder / "dist", "*.tar.gz")
@@ -112,26 +103,14 @@ def check_contents(which: Distribution, folder: Path) -> Built:
     return Built(sdist, wheel)
 
 
-class Installed(NamedTuple):
-    """An environment with the wheels, and the home of who uses it."""
-
-    python: str
-    metastore: str
-    home: Path
-
-
-def check_install(core: Path, sqlite: Path, folder: Path) -> Installed:
+def check_install(core: Path, sqlite: Path, folder: Path) -> Environment:
     """Install the wheels in a new environment, core alone first, and use what they bring."""
-    home = folder / "home"
-    home.mkdir()
-    environment = folder / "environment"
-    venv.create(environment, with_pip=True)
-    scripts = environment / ("Scripts" if os.name == "nt" else "bin")
-    python, metastore = str(scripts / "python"), str(scripts / "metastore")
+    installed = new_environment(folder)
+    python, metastore, home = installed
 
     run([python, "-m", "pip", "install", "-q", str(core)])
-    installed = json.loads(run([python, "-m", "pip", "list", "--format", "json"]))
-    brought = HEAVY & {distribution["name"].lower() for distribution in installed}
+    listed = json.loads(run([python, "-m", "pip", "list", "--format", "json"]))
+    brought = HEAVY & {distribution["name"].lower() for distribution in listed}
     if brought:
         raise CheckError(f"{core.name} alone brings {sorted(brought)}")
     use([metastore, "--help"], home)
@@ -145,10 +124,10 @@ def check_install(core: Path, sqlite: Path, folder: Path) -> Installed:
     use([metastore, "demo", "--store", f"sqlite:///{store.as_posix()}"], home)
     if not store.is_file():
         raise CheckError("`metastore demo --store` left no store where it was told to")
-    return Installed(python, metastore, home)
+    return installed
 
 
-def check_kubeflow(installed: Installed, wheel: Path) -> None:
+def check_kubeflow(installed: Environment, wheel: Path) -> None:
     """Install the wheel, first without ml-metadata, then with it, and serve a store; then remove
     what it brought.
     """
@@ -167,9 +146,6 @@ def check_kubeflow(installed: Installed, wheel: Path) -> None:
         use([python, "-c", ASK, metastore], home)
     run([python, "-m", "pip", "uninstall", "-q", "-y", wheel.name.split("-")[0]])
 
-
-HAS_MLMD = sys.platform == "linux" and platform.machine() == "x86_64" and sys.version_info < (3, 12)
-"""Whether the distribution brings ml-metadata here."""
 
 ASK = """
 import re, subprocess, sys
@@ -204,7 +180,7 @@ def metastore_flavor():
 """
 
 
-def check_strangers(installed: Installed, folder: Path) -> None:
+def check_strangers(installed: Environment, folder: Path) -> None:
     """Install flavors of others, and see that each is what it is and ours still work."""
     python, metastore, home = installed
     page = (ROOT / "docs" / "writing-a-flavor.md").read_text(encoding="utf-8")
@@ -251,65 +227,16 @@ def expect_states(listing: str, **states: str) -> None:
         raise CheckError(f"`metastore flavor list` says {found}, not {states}")
 
 
-def expect_flavors(listing: str, names: set[str]) -> None:
-    """Check that `flavor list --json` names these flavors, each of them in order."""
-    states = {row["name"]: row["state"] for row in json.loads(listing)}
-    if states != dict.fromkeys(names, "ok"):
-        raise CheckError(f"`metastore flavor list` says {states}, not {sorted(names)}, all ok")
-
-
-def build(source: Path, out: Path, *options: str) -> None:
-    """Build what is in a folder: by default an sdist, and a wheel from that sdist."""
-    run([sys.executable, "-m", "build", "--outdir", str(out), *options, str(source)])
-
-
-def use(command: list[str], home: Path) -> str:
-    """Run a command as a user would who has no configuration yet; return what it printed."""
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("METASTORE_", "PYTHON", "XDG_"))
-    }
-    say("$ " + " ".join([Path(command[0]).name, *command[1:]]))
-    printed = run(command, cwd=home, env=environment | {"HOME": str(home)})
-    if not printed.strip():
-        raise CheckError(f"{' '.join(command)} printed nothing")
-    return printed
-
-
-def run(command: list[str], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
-    """Run a command that must succeed; return its standard output."""
-    done = subprocess.run(
-        command, cwd=cwd, env=env, capture_output=True, encoding="utf-8", check=False
-    )
-    if done.returncode != 0:
-        raise CheckError(
-            f"exit status {done.returncode} of {' '.join(command)}\n{done.stdout}{done.stderr}"
-        )
-    return done.stdout
-
-
 def contents(wheel: Path) -> dict[str, bytes]:
     """Return what is in a wheel, by name."""
     with zipfile.ZipFile(wheel) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def only(folder: Path, pattern: str) -> Path:
-    """Return the one file of a folder that has such a name."""
-    (found,) = folder.glob(pattern)
-    return found
-
-
 def require(where: str, names: set[str], wanted: set[str]) -> None:
     """Check that these names are among those that an archive has."""
     if not wanted <= names:
         raise CheckError(f"{where} lacks {sorted(wanted - names)}")
-
-
-def say(line: str) -> None:
-    """Print a line at once, so that a slow step is seen while it runs."""
-    print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, TypeAlias
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -39,7 +39,7 @@ __all__ = ["Action", "ModelContract", "StoreMachine", "histories", "replay"]
 
 EXAMPLES = int(os.environ.get("METASTORE_TEST_HISTORIES", "50"))
 """Random histories."""
-STEPS = 25
+STEPS = 15
 """The most that one of them has."""
 
 
@@ -62,7 +62,8 @@ class _Brief:
 
 
 # What a batch is made of.  A number stands for a node: 0, 1 ... for stored ones by rank (the one
-# behind the last is none at all), -1, -2 ... for those of the same batch, the latest first.
+# behind the last is none at all), -1, -2 ... for those of the same batch, the latest first, where
+# there are so many.
 
 
 @dataclass(frozen=True, repr=False)
@@ -181,7 +182,7 @@ _events = st.builds(
     PutEvent,
     artifact=_numbers,
     execution=_numbers,
-    type=st.sampled_from([EventType.INPUT, EventType.OUTPUT]),
+    type=st.sampled_from([EventType.INPUT, EventType.OUTPUT, EventType.DECLARED_OUTPUT]),
     path=st.sampled_from([(), ("k", 0), (0, "0")]),
 )
 _links = st.builds(PutLink, st.sampled_from(LinkKind), context=_numbers, other=_numbers)
@@ -201,7 +202,7 @@ def _nodes(draw: st.DrawFn, *, insert: bool = False) -> Put:
     reuses = how in ("keep", "reuse-replace", "reuse-merge")
     return Put(
         kind,
-        type=draw(st.sampled_from([None, "T", "T", "U"] if updates else ["T", "T", "U", "V"])),
+        type=draw(st.sampled_from([None, "T", "T", "U"] if updates else ["T", "T", "T", "U", "U", "V"])),
         how=how,
         target=draw(st.integers(0, 3)) if updates else 0,
         by=draw(st.sampled_from(["name", "external_id", "uri"])) if reuses else "name",
@@ -275,10 +276,10 @@ class _Player:
         return tuple(outcomes)
 
     def _ref(self, batch: Batch, kind: NodeKind, number: int) -> int | Ref:
-        drafts = batch.nodes[kind]
-        if number < 0:
-            return Ref(kind, len(drafts) + number)
-        return self._id(kind, number)
+        position = len(batch.nodes[kind]) + number
+        if number < 0 <= position:
+            return Ref(kind, position)
+        return self._id(kind, abs(number))
 
     def _id(self, kind: NodeKind, number: int) -> int:
         stored = self._nodes[kind]
@@ -503,6 +504,8 @@ class ModelContract(ContractBase):
                 # Nothing is left in the folder of whoever runs the tests.
                 database=None,
                 print_blob=False,
+                # Without explanations: they take longer than all else.
+                phases=(Phase.generate, Phase.shrink),
                 suppress_health_check=[HealthCheck.too_slow],
             ),
         )

@@ -16,6 +16,7 @@ def metastore_flavor() -> Flavor:
         config="metastore_flavor_kubeflow.config:KubeflowConfig",
         store="metastore_flavor_kubeflow.store:KubeflowMetadataStore",
         capabilities=Capabilities(atomic_batch="nodes", given_times=False, exact_doubles=False),
+        interface_version=1,
     )
 
 

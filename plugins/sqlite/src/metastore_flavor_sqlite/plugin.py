@@ -14,4 +14,5 @@ def metastore_flavor() -> Flavor:
         config="metastore_flavor_sqlite.config:SQLiteConfig",
         store="metastore_flavor_sqlite.store:SQLiteMetadataStore",
         capabilities=Capabilities(native_filter=True, snapshot=True),
+        interface_version=1,
     )
