@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ from metastore.memory import MemoryMetadataStore, Tables
 from metastore.model import ArtifactState, EventType, NodeKind, PropertyKind, Proto
 from metastore.testing import (
     LifecycleContract,
+    ModelContract,
     ReadingContract,
     StoreContract,
     compare_stores,
@@ -182,6 +184,24 @@ def test_a_history_shows_what_is_wrong(tables: type[Tables], history: Any) -> No
     replay(history, _store(), _store())
     with pytest.raises(AssertionError, match=f"after batch {len(history)} of the history"):
         replay(history, MemoryMetadataStore(tables()), _store())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("tables", "step"),
+    [
+        (_Forgetful, r"connect\(actions=\[PutEvent\(.*path=\('k', 0\)"),
+        (_Hasty, r"write\(actions=\[Put\(.*how='(reuse-)?(merge|replace)'"),
+    ],
+)
+def test_a_failure_is_told_by_few_steps(tables: type[Tables], step: str) -> None:
+    """What is printed of a random history that fails are a few steps, the last of which shows it."""
+    with pytest.raises(AssertionError, match="after the history") as raised:
+        ModelContract().test_histories(lambda: MemoryMetadataStore(tables()), None)
+    told = "\n".join(raised.value.__notes__)
+    done = re.findall(r"^state\.(write.*|connect.*|roll_back.*|open_again.*)$", told, re.MULTILINE)
+    assert len(done) <= 4, told
+    assert re.match(step, done[-1]), told
 
 
 def test_histories_read_well() -> None:

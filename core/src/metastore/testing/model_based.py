@@ -32,7 +32,7 @@ from metastore.memory import MemoryMetadataStore
 from metastore.model import AnyNode, EventType, LinkKind, NodeKind, PropertyKind, Proto
 from metastore.query import NodeQuery, OrderBy
 from metastore.rules import Planner
-from metastore.testing._base import ContractBase, MakeStore, needs
+from metastore.testing._base import UNKNOWN_ID, ContractBase, MakeStore, needs
 from metastore.testing._contents import compare_stores
 
 __all__ = ["Action", "ModelContract", "StoreMachine", "histories", "replay"]
@@ -61,9 +61,9 @@ class _Brief:
         return f"{type(self).__name__}({', '.join(said)})"
 
 
-# What a batch is made of.  A number stands for a node: 0, 1 ... for stored ones by rank (the one
-# behind the last is none at all), -1, -2 ... for those of the same batch, the latest first, where
-# there are so many.
+# What a batch is made of.  A number stands for a node: 0, 1 ... for stored ones by rank, around
+# and around, 9 for none, -1, -2 ... for those of the same batch, the latest first, where there are
+# so many.
 
 
 @dataclass(frozen=True, repr=False)
@@ -137,13 +137,18 @@ _PROPERTIES = (("a", PropertyKind.INT), ("b", PropertyKind.STRING), ("c", Proper
 _BEGINNING: list[list[Action]] = [
     [PutType(kind, name, _PROPERTIES) for kind in NodeKind for name in ("T", "U")],
     [Put(kind, name="m", properties=(("a", 0),)) for kind in NodeKind],
-    [Put(kind, name="o", custom=(("a", 0.5),)) for kind in NodeKind],
+    [
+        Put(kind, name="o", custom=(("a", 5e-324), ("z", -0.0), ("y", True), ("x", {"k": [{}]})))
+        for kind in NodeKind
+    ],
 ]
 """Types and nodes to begin with, so that most of a history can be written."""
 
 # Histories, generated.  Small pools, so that drafts meet one another; mostly valid ones.
 
-_numbers = st.integers(-2, 3)
+NOBODY = 9
+_stored = st.sampled_from([0, 1, 2, 3, 0, 1, 2, NOBODY])
+_numbers = _stored | st.sampled_from([-1, -2])
 _names = st.sampled_from([None, None, "n", "m", "é", ""])
 _external_ids = st.sampled_from([None, None, None, "x", "y"])
 _values = st.sampled_from(
@@ -202,9 +207,9 @@ def _nodes(draw: st.DrawFn, *, insert: bool = False) -> Put:
     reuses = how in ("keep", "reuse-replace", "reuse-merge")
     return Put(
         kind,
-        type=draw(st.sampled_from([None, "T", "T", "U"] if updates else ["T", "T", "T", "U", "U", "V"])),
+        type=draw(st.sampled_from([None, "T", "T", "U"] if updates else ["T"] * 5 + ["U", "V"])),
         how=how,
-        target=draw(st.integers(0, 3)) if updates else 0,
+        target=draw(_stored) if updates else 0,
         by=draw(st.sampled_from(["name", "external_id", "uri"])) if reuses else "name",
         name=draw(names),
         uri=draw(uris),
@@ -283,8 +288,9 @@ class _Player:
 
     def _id(self, kind: NodeKind, number: int) -> int:
         stored = self._nodes[kind]
-        position = number % (len(stored) + 1)
-        return stored[position].id if position < len(stored) else 4_242_424_242
+        if number == NOBODY or not stored:
+            return UNKNOWN_ID
+        return stored[number % len(stored)].id
 
     def _add(self, batch: Batch, action: Action, time: int) -> None:
         if isinstance(action, PutType):
@@ -413,7 +419,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert said == expected, f"{self._so_far()}\nsaid {said}\nexpected {expected}"
 
     def _so_far(self) -> str:
-        return f"after the history {self._history!r}"
+        return f"after the history {self._history!r}" if self._history else "in the beginning"
 
     @rule(actions=_batches)
     def write(self, actions: Sequence[Action]) -> None:
