@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from metastore.base import BaseMetadataStore
+from metastore import model
+from metastore.base import BaseMetadataStore, OpenMode
 from metastore.batch import Batch, Merge
 from metastore.capabilities import Capabilities
 from metastore.changes import Applied, Changes
 from metastore.memory import MemoryMetadataStore, Tables
-from metastore.model import ArtifactState, EventType, NodeKind, PropertyKind, Proto
+from metastore.model import AnyNode, ArtifactState, EventType, NodeKind, PropertyKind, Proto
+from metastore.query import NodeQuery
 from metastore.testing import (
     LifecycleContract,
     ModelContract,
     ReadingContract,
     StoreContract,
+    actions,
     compare_stores,
     contents,
     exact,
     replay,
 )
 from metastore.testing._base import ContractBase, needs, prepare, put
+from metastore.testing.actions import OpenAgain, Put, PutEvent, PutType, ReadPages, RollBack
 from metastore.testing.contract import missing_tests
-from metastore.testing.model_based import Put, PutEvent, PutType
 
 ARTIFACT, EXECUTION, CONTEXT = NodeKind.ARTIFACT, NodeKind.EXECUTION, NodeKind.CONTEXT
 
@@ -173,35 +178,78 @@ class _Hasty(Tables):
     [
         (
             _Forgetful,
-            [[Put(ARTIFACT), Put(EXECUTION), PutEvent(-1, -1, path=("k", 0))]],
+            [[Put(ARTIFACT), Put(EXECUTION)], [PutEvent(0, 0, path=("k", 0))]],
         ),
-        (_Rounding, [[Put(ARTIFACT, custom=(("z", 5e-324),))]]),
         (_Hasty, [[Put(ARTIFACT)], [Put(ARTIFACT, how="merge", properties=(("a", 1),))]]),
     ],
 )
 def test_a_history_shows_what_is_wrong(tables: type[Tables], history: Any) -> None:
-    """Replaying a history fails at the batch after which a wrong store differs."""
+    """Replaying a history fails at the step after which a wrong store differs."""
     replay(history, _store(), _store())
-    with pytest.raises(AssertionError, match=f"after batch {len(history)} of the history"):
-        replay(history, MemoryMetadataStore(tables()), _store())
+    with pytest.raises(AssertionError, match=f"after step {len(history)} of the history"):
+        replay([*history, [Put(ARTIFACT)]], MemoryMetadataStore(tables()), _store())
+
+
+def test_a_wrong_value_is_seen_at_once() -> None:
+    """Every history begins with nodes and values that many wrong stores lose."""
+    with pytest.raises(AssertionError, match="with what every history begins"):
+        replay([], MemoryMetadataStore(_Rounding()), _store())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("tables", "step"),
     [
-        (_Forgetful, r"connect\(actions=\[PutEvent\(.*path=\('k', 0\)"),
-        (_Hasty, r"write\(actions=\[Put\(.*how='(reuse-)?(merge|replace)'"),
+        (_Forgetful, r"\s*\[PutEvent\(artifact=-?\d, execution=-?\d, path=\(.*\)\)\]"),
+        (_Hasty, r"\s*\[Put\(kind=<NodeKind\.\w+: \d>(, \w+=[^=]+){1,3}\)\]"),
     ],
 )
 def test_a_failure_is_told_by_few_steps(tables: type[Tables], step: str) -> None:
-    """What is printed of a random history that fails are a few steps, the last of which shows it."""
-    with pytest.raises(AssertionError, match="after the history") as raised:
+    """What is told of a random history that fails is one step that shows it, and can be pasted."""
+    with pytest.raises(AssertionError, match="after step 1 of the history") as raised:
         ModelContract().test_histories(lambda: MemoryMetadataStore(tables()), None)
-    told = "\n".join(raised.value.__notes__)
-    done = re.findall(r"^state\.(write.*|connect.*|roll_back.*|open_again.*)$", told, re.MULTILINE)
-    assert len(done) <= 4, told
-    assert re.match(step, done[-1]), told
+    [told] = re.findall(r"^    (.*),$", str(raised.value).partition("]\n")[0], re.MULTILINE)
+    assert re.fullmatch(step, told)
+    pasted = eval(re.sub(r"<(\w+\.\w+): \d+>", r"\1", told.strip()), vars(actions) | vars(model))  # noqa: S307
+    with pytest.raises(AssertionError, match="after step 1"):
+        replay([pasted], MemoryMetadataStore(tables()), _store())
+
+
+def test_an_error_that_is_none_of_ours_is_told_too() -> None:
+    """A store that raises what it must not is shown by few steps as well, with its own error."""
+
+    class Crashing(Tables):
+        def apply(self, changes: Changes) -> Applied:
+            if changes.events:
+                raise KeyError("events")
+            return super().apply(changes)
+
+    with pytest.raises(KeyError, match="events"):
+        ModelContract().test_histories(lambda: MemoryMetadataStore(Crashing()), None)
+
+
+def test_steps_of_a_history_are_done_to_both() -> None:
+    """Rolling back, reading pages and opening again are steps that a wrong store differs in."""
+
+    class Staying(Tables):
+        @contextmanager
+        def undone_on_error(self) -> Iterator[Any]:
+            yield list
+
+    class Unsorted(Tables):
+        def read_nodes(self, query: NodeQuery) -> list[AnyNode]:
+            return super().read_nodes(replace(query, descending=False))
+
+    def forget(store: BaseMetadataStore, mode: OpenMode) -> BaseMetadataStore:
+        return _store()
+
+    for tables, step, reopen in (
+        (Staying(), RollBack([Put(ARTIFACT)]), None),
+        (Unsorted(), ReadPages(ARTIFACT, descending=True), None),
+        (Tables(), OpenAgain(), forget),
+    ):
+        with pytest.raises(AssertionError, match="after step 1"):
+            replay([step], MemoryMetadataStore(tables), _store(), reopen)
 
 
 def test_histories_read_well() -> None:
@@ -219,7 +267,7 @@ def test_a_history_says_what_errors_there_were() -> None:
             return super().write(batch)
 
     with pytest.raises(AssertionError, match=r"expected \('NotFoundError'"):
-        replay([[PutEvent(0, 0)]], Lenient(), _store())
+        replay([[PutEvent(9, 0)]], Lenient(), _store())
 
 
 # The classes.

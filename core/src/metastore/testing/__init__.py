@@ -48,7 +48,7 @@ pytest.register_assert_rewrite(
             "_updates",
             "_values",
             "contract",
-            "model_based",
+            "replaying",
         )
     )
 )
