@@ -29,6 +29,9 @@ from metastore.testing._contents import compare_stores
 
 __all__ = ["Action", "ModelContract", "histories", "replay"]
 
+EXAMPLES = int(os.environ.get("METASTORE_TEST_HISTORIES", "80"))
+"""Random histories."""
+
 
 class _Brief:
     """Prints what differs from the defaults only."""
@@ -342,7 +345,7 @@ class ModelContract(ContractBase):
     @settings(
         deadline=None,
         derandomize=bool(os.environ.get("CI")),
-        max_examples=80,
+        max_examples=EXAMPLES,
         # Nothing is left in the folder of whoever runs the tests.
         database=None,
         suppress_health_check=[
