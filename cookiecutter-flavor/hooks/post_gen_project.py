@@ -1,11 +1,12 @@
 """Take out what was not asked for."""
 
+import json
 import shutil
 from pathlib import Path
 
-KIND = {{cookiecutter.kind | tojson}}
-CI = {{cookiecutter.ci | tojson}}
-PACKAGE = {{cookiecutter.__package | tojson}}
+KIND = json.loads(r"""{{cookiecutter.kind | tojson}}""")
+CI = json.loads(r"""{{cookiecutter.ci | tojson}}""")
+PACKAGE = json.loads(r"""{{cookiecutter.__package | tojson}}""")
 
 if KIND != "remote":
     Path("src", PACKAGE, "service.py").unlink()

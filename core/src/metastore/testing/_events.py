@@ -353,3 +353,57 @@ class EventContract(ContractBase):
         assert [each.artifact_id for each in found] == [
             each.id for each in written.nodes[NodeKind.ARTIFACT]
         ]
+
+    @pytest.mark.parametrize("time", [-1, -(2**63), 1, 2**53 + 1, 2**63 - 1])
+    def test_times_of_events_of_64_bits(self, store: BaseMetadataStore, time: int) -> None:
+        """A given time of an event may be any integer of 64 bits, also before 1970. [1.10, 5.4]
+
+        On failure: look at the column that holds times of events: a type for points in time has a
+        smaller range, one without sign no past, and a double no exact milliseconds.
+        """
+        artifact, execution = _pair(store)
+        batch = Batch()
+        batch.event(artifact, execution, EventType.INPUT, time_ms=time)
+        store.write(batch)
+        assert [each.time_ms for each in events(store)] == [time]
+
+    def test_events_come_by_id(self, store: BaseMetadataStore) -> None:
+        """Events are ordered by id, or by time where the backend has no ids of events. [8.2]
+
+        On failure: look at the order that the reading of events asks for. Without one, a backend is
+        free to answer in the order of whatever index it uses.
+        """
+        artifact, execution = _pair(store)
+        given = {EventType.INPUT: 30, EventType.OUTPUT: 10, EventType.INTERNAL_INPUT: 20}
+        for type, time in given.items():
+            batch = Batch()
+            batch.event(artifact, execution, type, time_ms=time)
+            store.write(batch)
+        for conditions in ({}, {"artifact_ids": [artifact]}, {"execution_ids": [execution]}):
+            found = events(store, **conditions)
+            if all(each.id == 0 for each in found):
+                assert [each.time_ms for each in found] == [10, 20, 30]
+            else:
+                assert [each.type for each in found] == list(given)
+                assert len({each.id for each in found}) == 3
+
+    def test_repeated_ends_repeat_nothing(self, store: BaseMetadataStore) -> None:
+        """An id that a condition has twice gives its events once. [8.1, 8.14]
+
+        On failure: make the ids of a condition a set before you read row by row, or page by page:
+        what is asked for twice must not be read twice.
+        """
+        artifact, execution = _pair(store)
+        batch = Batch()
+        batch.event(artifact, execution, EventType.INPUT, path=["a", 0])
+        store.write(batch)
+        twice = {"artifact_ids": [artifact, artifact], "execution_ids": [execution, execution]}
+        for conditions in (
+            twice,
+            {"artifact_ids": [artifact, UNKNOWN_ID, artifact]},
+            {"execution_ids": [execution, UNKNOWN_ID, execution]},
+            # Far enough apart to come into different statements.
+            {"artifact_ids": [artifact, *range(10**6, 10**6 + 40_000), artifact]},
+            {"execution_ids": [execution, *range(10**6, 10**6 + 40_000), execution]},
+        ):
+            assert [each.artifact_id for each in events(store, **conditions)] == [artifact]

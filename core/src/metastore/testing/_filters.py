@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -15,7 +16,7 @@ from metastore.batch import Batch
 from metastore.errors import FilterError, InvalidError
 from metastore.memory import MemoryMetadataStore
 from metastore.model import ArtifactState, EventType, ExecutionState, NodeKind, PropertyKind
-from metastore.query import Filter, NodeQuery, OrderBy
+from metastore.query import Cursor, Filter, NodeQuery, OrderBy
 from metastore.testing._base import ARTIFACT, CONTEXT, EXECUTION, ContractBase, MakeStore, needs
 from metastore.testing.random_filters import random_batch, random_filter
 
@@ -216,6 +217,48 @@ class FilterContract(ContractBase):
             compare_filters(store, chance)
         finally:
             store.close()
+
+    def test_counts_of_filters_and_other_conditions(self, store: BaseMetadataStore) -> None:
+        """A count with a filter counts the nodes that fulfil the other conditions as well, and
+        no page. [8.11, 8.16]
+
+        On failure: look at how `count` puts a filter and the other conditions together. The count
+        of `BaseMetadataStore` is right for every flavor, if slow.
+        """
+        _world(store)
+        first = store.find_nodes(NodeQuery(ARTIFACT))[0].id
+        filter = Filter.parse(ARTIFACT, "properties.zz IS NULL")
+        contexts = [node.id for node in store.find_nodes(NodeQuery(CONTEXT))]
+        conditions: list[tuple[dict[str, Any], int]] = [
+            ({}, 4),
+            ({"type_names": ["T"]}, 3),
+            ({"names": ["a", "a%", "none"]}, 2),
+            ({"ids": [first, first + 3]}, 2),
+            ({"context_ids": contexts}, 2),
+            ({"uris": []}, 0),
+            ({"type_names": ["T"], "limit": 1}, 3),
+            ({"type_names": ["T"], "limit": 1, "after": Cursor(first, first)}, 3),
+        ]
+        for each, expected in conditions:
+            assert store.count(NodeQuery(ARTIFACT, filter=filter, **each)) == expected
+
+    def test_a_filter_comes_before_the_limit(self, store: BaseMetadataStore) -> None:
+        """A page is the first `limit` nodes for which the filter holds, not those of the first
+        `limit` nodes for which it does. [8.9, 8.16]
+
+        On failure: look at where the filter stands beside LIMIT and the cursor: it is a condition
+        like the others, and a page that is filtered once it is read comes out too short.
+        """
+        _world(store)
+        first = store.find_nodes(NodeQuery(ARTIFACT))[0].id
+        filter = Filter.parse(ARTIFACT, "properties.n >= 1")
+        for order_by in OrderBy:
+            for descending in (False, True):
+                query = NodeQuery(ARTIFACT, filter=filter, order_by=order_by, descending=descending)
+                found = [node.id - first + 1 for node in store.iterate(query, page_size=1)]
+                assert found == ([2, 1] if descending else [1, 2])
+                page = store.find_nodes(replace(query, limit=1))
+                assert [node.id - first + 1 for node in page] == found[:1]
 
 
 def compare_filters(

@@ -10,11 +10,17 @@ from typing import Any
 import pytest
 
 from metastore.base import BaseMetadataStore
-from metastore.batch import Batch, Outcome, Reuse
+from metastore.batch import Batch, Merge, Outcome, Reuse
 from metastore.capabilities import Capabilities
-from metastore.errors import CapabilityError, ClosedError, MetastoreError, ReadOnlyError
+from metastore.errors import (
+    CapabilityError,
+    ClosedError,
+    ConflictError,
+    MetastoreError,
+    ReadOnlyError,
+)
 from metastore.model import EventType, LinkKind, NodeKind
-from metastore.query import EventQuery, LinkQuery, NodeQuery, TypeQuery
+from metastore.query import EventQuery, Filter, LinkQuery, NodeQuery, TypeQuery
 from metastore.testing._base import (
     ARTIFACT,
     CONTEXT,
@@ -23,15 +29,20 @@ from metastore.testing._base import (
     ContractBase,
     MakeStore,
     Reopen,
+    artifact,
     batch_with,
     events,
     ids,
     links,
+    needs,
     needs_transaction,
+    one,
     prepare,
     put,
     read,
+    refuse,
     types,
+    update,
 )
 from metastore.testing._contents import compare_stores, contents
 
@@ -436,3 +447,54 @@ class LifecycleContract(ContractBase):
         found.pop("types")
         assert found == {what: [] for what in found}
         assert len(found) == 1 + len(NodeKind) + len(LinkKind)
+
+    def test_a_snapshot_after_close(self, store: BaseMetadataStore) -> None:
+        """A snapshot of a closed store is ClosedError, as every read in it. [10.3]
+
+        On failure: check in `snapshot` that the store is open, before the block begins, as every
+        other method does.
+        """
+        needs(store, "snapshot")
+        store.close()
+        with pytest.raises(ClosedError), store.snapshot():
+            pass
+
+    def test_filters_after_close(self, store: BaseMetadataStore) -> None:
+        """Finding and counting nodes by a filter is ClosedError once the store is closed. [10.3]
+
+        On failure: check in `find_nodes` and `count` that the store is open, where the flavor
+        overrides them.
+        """
+        prepare(store)
+        put(store, ARTIFACT)
+        query = NodeQuery(ARTIFACT, filter=Filter.parse(ARTIFACT, "id > 0"))
+        assert store.count(query) == len(store.find_nodes(query)) == 1
+        store.close()
+        for read_it in (store.find_nodes, store.count):
+            with pytest.raises(ClosedError):
+                read_it(query)
+
+    def test_a_store_sees_the_updates_of_others(
+        self, store: BaseMetadataStore, open_again: Reopen
+    ) -> None:
+        """A node that another store over the same data updates is read as it is by then, and an
+        update that expects the old time is ConflictError. [4.11, 10.4]
+
+        On failure: look for nodes that the store keeps between two reads, such as the identity map
+        of an ORM's session: end the session, or expire what it holds, with every call.
+        """
+        other = open_again(store, "rw")
+        prepare(store, a=INT)
+        id = put(store, ARTIFACT, name="n", uri="old", properties={"a": 1}).id
+        seen = one(other, ARTIFACT, id).update_time_ms
+        mode = Merge(id, frozenset({"uri", "external_id"}))
+        update(store, ARTIFACT, mode, uri="new", external_id="x", properties={"a": 2})
+        node = artifact(other, id)
+        assert (node.uri, node.external_id, node.properties) == ("new", "x", {"a": 2})
+        assert ids(other, ARTIFACT, uris=["old"]) == []
+        assert ids(other, ARTIFACT, uris=["new"]) == [id]
+        batch = Batch()
+        batch.artifact(mode=Merge(id, expected_update_time_ms=seen), properties={"a": 3})
+        refuse(other, batch, ConflictError, kind="artifact", index=0)
+        update(other, ARTIFACT, Merge(id), properties={"a": 4})
+        assert one(store, ARTIFACT, id).properties == {"a": 4}

@@ -8,8 +8,10 @@ import pytest
 
 from metastore.base import BaseMetadataStore
 from metastore.batch import Batch, LinkDraft, Ref
+from metastore.changes import Changes
 from metastore.errors import AlreadyExistsError, InvalidError, NotFoundError
 from metastore.model import LinkKind, NodeKind
+from metastore.query import NodeQuery
 from metastore.testing._base import (
     ARTIFACT,
     CONTEXT,
@@ -21,6 +23,7 @@ from metastore.testing._base import (
     chain,
     ids,
     links,
+    needs_transaction,
     one,
     prepare,
     put,
@@ -369,3 +372,90 @@ class LinkContract(ContractBase):
             assert ids(store, kind, context_ids=[UNKNOWN_ID]) == []
             assert ids(store, kind, context_ids=[]) == []
             assert ids(store, kind, context_ids=[one_id], ids=[made[1], made[2]]) == [made[1]]
+
+    @LINKS
+    def test_many_links_in_a_batch(self, store: BaseMetadataStore, kind: LinkKind) -> None:
+        """Thousands of links of one batch are written, and read by their ends. [6.1, 7.1]
+
+        On failure: look at how links are written and read in portions: the last portion, which is
+        not full, and conditions longer than a statement's variables are what gets lost.
+        """
+        count = 1200
+        batch = batch_with()
+        group = batch.context("T", name="group")
+        members = [add(batch, kind.other, name=f"member {number}") for number in range(count)]
+        for member in members:
+            _link(batch, kind, group, member)
+        written = store.write(batch)
+        group_id = written[group].id
+        expected = [(group_id, written[member].id) for member in members]
+        assert links(store, kind) == expected
+        assert links(store, kind, context_ids=[group_id]) == expected
+        assert links(store, kind, other_ids=[id for _, id in expected]) == expected
+
+    def test_a_stored_cycle_does_no_harm(self, store: BaseMetadataStore) -> None:
+        """A store in which parent links make a cycle takes other parent links, and is read. [6.5]
+
+        On failure: look at how a transaction's `lookup` walks up from parent to parent: it must end
+        where it has been already. In SQL that is UNION instead of UNION ALL in the recursion.
+        """
+        needs_transaction(store)
+        (a, b, c), _ = chain(store, 3)
+        cycle = Changes()
+        cycle.links[PARENT] = [(c, a)]
+        with store.transaction() as transaction:
+            transaction.apply(cycle)
+        batch = Batch()
+        below = batch.context("T", name="below")
+        batch.parent(below, a)
+        written = store.write(batch)
+        assert links(store, PARENT) == sorted([(a, b), (b, c), (c, a), (written[below].id, a)])
+        assert ids(store, CONTEXT, parents_of=[a]) == [b]
+        assert ids(store, CONTEXT, children_of=[a]) == [c, written[below].id]
+        batch = Batch()
+        batch.parent(a, written[below].id)
+        refuse(store, batch, InvalidError, kind="parent context", index=0)
+
+    def test_members_over_several_links(self, store: BaseMetadataStore) -> None:
+        """A node to which several links lead counts once, and takes one place of a page. [8.6, 8.9,
+        8.11]
+
+        On failure: look at the statement behind pages and counts with `context_ids`, `parents_of`
+        and `children_of`. A join has a row for each link; repeated nodes must go before rows are
+        counted or cut, as with EXISTS or a condition IN (SELECT ...).
+        """
+        batch = batch_with()
+        groups = [batch.context("T", name=f"group {number}") for number in range(3)]
+        for kind, link in ((ARTIFACT, ATTRIBUTION), (EXECUTION, ASSOCIATION), (CONTEXT, PARENT)):
+            for number in range(5):
+                member = add(batch, kind, name=f"member {number}")
+                for group in groups[: 3 if number < 3 else 1]:
+                    _link(batch, link, group, member)
+        written = store.write(batch)
+        group_ids = [written[ref].id for ref in groups]
+        for kind, condition in (
+            (ARTIFACT, "context_ids"),
+            (EXECUTION, "context_ids"),
+            (CONTEXT, "parents_of"),
+        ):
+            made = [each.id for each in written.nodes[kind]][-5:]
+            conditions: dict[str, Any] = {condition: group_ids}
+            query = NodeQuery(kind, **conditions)
+            assert store.count(query) == 5
+            assert [node.id for node in store.iterate(query, page_size=2)] == made
+            for limit in range(6):
+                assert ids(store, kind, limit=limit, **conditions) == made[:limit]
+        assert (
+            store.count(NodeQuery(CONTEXT, children_of=[each.id for each in written.contexts])) == 3
+        )
+
+    def test_grandparents_are_no_parents(self, store: BaseMetadataStore) -> None:
+        """parents_of and children_of go one link far, and no further. [8.6]
+
+        On failure: look at the statement behind `parents_of` and `children_of`: the recursion that
+        a transaction's `lookup` needs for all ancestors has no place in it.
+        """
+        contexts, _ = chain(store, 4)
+        assert ids(store, CONTEXT, parents_of=[contexts[0]]) == [contexts[1]]
+        assert ids(store, CONTEXT, children_of=[contexts[3]]) == [contexts[2]]
+        assert ids(store, CONTEXT, parents_of=contexts[:2]) == contexts[1:3]

@@ -526,3 +526,25 @@ class NodeContract(ContractBase):
         written = store.write(batch)
         for ref in refs:
             assert one(store, ref.kind, written[ref].id).name == str(ref.index)
+
+    @ALL_KINDS
+    def test_texts_that_differ_are_not_taken(
+        self, store: BaseMetadataStore, kind: NodeKind
+    ) -> None:
+        """A name or external id that differs from a stored one in case, accents, spaces or normal
+        form is free, and reuse finds each by its own. [4.3, 4.17, 8.5]
+
+        On failure: look at how a transaction's `lookup` compares names and external ids with those
+        that are stored, and at the collation of unique indexes: both must compare exactly.
+        """
+        prepare(store)
+        made: dict[str, int] = {}
+        for word in ("a", "A", "a ", " a", "\u00e1", "a\u0301", "\uff41", "\u00df", "ss", "%", "_"):
+            written = put(store, kind, name=word, external_id=word)
+            assert written.outcome is Outcome.CREATED
+            made[word] = written.id
+        for word, id in made.items():
+            by_name = put(store, kind, name=word, mode=Reuse("name"))
+            assert by_name == (id, Outcome.REUSED)
+            by_external_id = put(store, kind, external_id=word, mode=Reuse("external_id"))
+            assert by_external_id == (id, Outcome.REUSED)

@@ -10,7 +10,7 @@ import pytest
 from metastore.base import BaseMetadataStore, cursor_of
 from metastore.batch import Batch, Merge
 from metastore.errors import CapabilityError, InvalidError
-from metastore.model import AnyNode, LinkKind, NodeKind, TypeKey
+from metastore.model import AnyNode, EventType, LinkKind, NodeKind, TypeKey
 from metastore.query import Cursor, EventQuery, LinkQuery, NodeQuery, OrderBy, TypeQuery
 from metastore.testing._base import (
     ALL_KINDS,
@@ -29,6 +29,7 @@ from metastore.testing._base import (
     read,
     update,
 )
+from metastore.testing._contents import contents
 
 ORDERS = pytest.mark.parametrize("order_by", list(OrderBy), ids=lambda order: order.value)
 DIRECTIONS = pytest.mark.parametrize("descending", [False, True], ids=["up", "down"])
@@ -556,3 +557,35 @@ class ReadingContract(ContractBase):
             pytest.skip("the flavor has the capability")
         with pytest.raises(CapabilityError, match=store.FLAVOR), store.snapshot():
             pass
+
+    def test_a_snapshot_holds_links_too(self, store: BaseMetadataStore) -> None:
+        """A snapshot is one state of types, events and links as well as of nodes. [8.15]
+
+        On failure: see that every read inside the block goes over the one connection, or to the one
+        version, that `snapshot` has begun, also those of types, events and links.
+        """
+        from concurrent.futures import ThreadPoolExecutor
+
+        if not store.CAPABILITIES.snapshot:
+            pytest.skip(f"flavor {store.FLAVOR!r} declares snapshot = not True")
+
+        def write(name: str) -> None:
+            batch = batch_with(name)
+            made, ran = batch.artifact(name), batch.execution(name)
+            group, above = batch.context(name, name=name), batch.context(name, name=f"{name} above")
+            batch.event(made, ran, EventType.OUTPUT)
+            batch.attribution(group, made)
+            batch.association(group, ran)
+            batch.parent(group, above)
+            store.write(batch)
+
+        write("before")
+        with ThreadPoolExecutor(1) as pool:
+            with store.snapshot():
+                before = contents(store)
+                writing = pool.submit(write, "meanwhile")
+                for _ in range(20):
+                    assert contents(store) == before
+            writing.result()
+        after = contents(store)
+        assert all(len(after[what]) > len(before[what]) for what in before)

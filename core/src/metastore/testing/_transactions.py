@@ -379,3 +379,39 @@ class TransactionContract(ContractBase):
         assert sorted(answers.names[ARTIFACT].values()) == written
         assert sorted(answers.external_ids[ARTIFACT].values()) == written
         assert sorted(answers.uris.values()) == written
+
+    def test_many_questions_of_all_sorts(self, engine: BaseMetadataStore) -> None:
+        """Questions for whole nodes, types, events and ancestors may be many at once too. [7.9]
+
+        On failure: look at the statement behind the question whose answer is short. It takes a
+        limited number of variables, so that long lists are to be cut into several.
+        """
+        count = 1100
+        batch = batch_with("U")
+        ran = batch.execution("U")
+        for number in range(count):
+            batch.event(batch.artifact("U"), ran, EventType.INPUT)
+            batch.type(ARTIFACT, f"V{number}", external_id=f"v{number}")
+        written = engine.write(batch)
+        made = {each.id for each in written.artifacts}
+        types_made = {each.id for each in written.types}
+        pairs = {(id, written[ran].id) for id in made}
+        many = {UNKNOWN_ID + each for each in range(33_000)}
+        answers = self._ask(
+            engine,
+            Questions(
+                nodes={ARTIFACT: made | many},
+                type_ids=types_made | many,
+                events=pairs | {(id, UNKNOWN_ID) for id in many},
+                parents_of=many,
+            ),
+        )
+        assert set(answers.nodes[ARTIFACT]) == made
+        assert types_made <= {each.id for each in answers.types}
+        assert {key[:2] for key in answers.events} == pairs
+        assert not answers.parents
+        names = {TypeKey(ARTIFACT, f"V{number}") for number in range(33_000)}
+        external_ids = {f"v{number}" for number in range(33_000)}
+        for questions in (Questions(types=names), Questions(type_external_ids=external_ids)):
+            found = self._ask(engine, questions).types
+            assert len([each for each in found if each.name.startswith("V")]) == count

@@ -523,3 +523,43 @@ class TypeContract(ContractBase):
         add(batch, ARTIFACT, "New")
         batch.type(ARTIFACT, "T", {"a": STRING})
         refuse(store, batch, AlreadyExistsError, index=1)
+
+    @ALL_KINDS
+    def test_a_type_is_found_by_its_new_external_id(
+        self, store: BaseMetadataStore, kind: NodeKind
+    ) -> None:
+        """A type whose external id is replaced is found by the new one, and the old one is free.
+        [3.5, 8.3]
+
+        On failure: look at whatever finds types by external id beside the types themselves, an
+        index or a second table: an update must add the new one to it and remove the old one.
+        """
+        [first] = store.write(_draft(kind, external_id="old")).types
+        store.write(_draft(kind, external_id="new"))
+        [found] = store.read_types(TypeQuery(kind, external_ids=["new", "old"]))
+        assert (found.id, found.external_id) == (first.id, "new")
+        assert list(store.read_types(TypeQuery(kind, external_ids=["old"]))) == []
+        [second] = store.write(_draft(kind, "Second", external_id="old")).types
+        assert second.outcome is Outcome.CREATED
+        [found] = store.read_types(TypeQuery(kind, external_ids=["old"]))
+        assert found.id == second.id
+
+    def test_conditions_on_types_may_be_long(self, store: BaseMetadataStore) -> None:
+        """A condition of a TypeQuery may have tens of thousands of values. [8.1, 8.3]
+
+        On failure: look at the statement that reads types. It takes a limited number of variables,
+        so that long lists are to be cut into several, or handed over as a table.
+        """
+        batch = Batch()
+        for number in range(3):
+            batch.type(ARTIFACT, f"T{number}", external_id=f"x{number}")
+        made = [each.id for each in store.write(batch).types]
+
+        def asked(**conditions: Any) -> list[int]:
+            return [each.id for each in store.read_types(TypeQuery(ARTIFACT, **conditions))]
+
+        # The stored ones last, where a list that is cut has them no more.
+        many = range(33_000, -1, -1)
+        assert asked(keys=[TypeKey(ARTIFACT, f"T{each}") for each in many]) == made
+        assert asked(external_ids=[f"x{each}" for each in many]) == made
+        assert asked(ids=[*(UNKNOWN_ID + each for each in many), *made]) == made

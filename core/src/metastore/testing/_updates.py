@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from metastore.base import BaseMetadataStore
-from metastore.batch import ALL, Batch, Merge, Outcome, Replace
+from metastore.base import BaseMetadataStore, cursor_of
+from metastore.batch import ALL, Batch, Merge, Outcome, Replace, Reuse
 from metastore.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError
 from metastore.model import Artifact, ArtifactState, Execution, ExecutionState, NodeKind
+from metastore.query import NodeQuery, OrderBy
 from metastore.testing._base import (
     ALL_KINDS,
     ARTIFACT,
@@ -757,3 +758,60 @@ class UpdateContract(ContractBase):
         assert [(node.uri, node.properties) for node in found] == [
             (f"new {number}", {"b": number}) for number in range(300)
         ]
+
+    @ALL_KINDS
+    def test_updated_fields_are_found(self, stored: BaseMetadataStore, kind: NodeKind) -> None:
+        """A node is found by the uri, external id and name that an update gave it, and no more by
+        the old ones. [4.6, 4.17, 8.5]
+
+        On failure: look at whatever finds nodes by these texts beside the nodes themselves, an
+        index or a second table: an update must add the new text to it and remove the old one.
+        """
+        id = _full(stored, kind)
+        fields: dict[str, Any] = {"external_ids": ("x-n", "y")}
+        draft: dict[str, Any] = {"external_id": "y"}
+        if kind is ARTIFACT:
+            fields["uris"], draft["uri"] = ("old", "new"), "new"
+        if kind is CONTEXT:
+            fields["names"], draft["name"] = ("n", "m"), "m"
+        update(stored, kind, Replace(id), **draft)
+        for condition, (old, new) in fields.items():
+            assert [node.id for node in read(stored, kind, **{condition: [old, new]})] == [id]
+            assert read(stored, kind, **{condition: [old]}) == []
+            one_field: dict[str, Any] = {condition: [new]}
+            assert stored.count(NodeQuery(kind, **one_field)) == 1
+        ways: dict[str, Any] = {"external_ids": "external_id", "uris": "uri", "names": "name"}
+        for condition, (_, new) in fields.items():
+            batch = Batch()
+            add(batch, kind, "T", mode=Reuse(ways[condition]), **{ways[condition]: new})
+            assert stored.write(batch).nodes[kind][0] == (id, Outcome.REUSED)
+
+    @ALL_KINDS
+    def test_an_update_moves_a_node_in_the_order(
+        self, stored: BaseMetadataStore, kind: NodeKind
+    ) -> None:
+        """A node that is updated comes last in the order of update times, and stays where it is in
+        the other orders. [4.14, 8.8]
+
+        On failure: look at what the order by update time is read from. Where that is an index of
+        its own, an update must move the node in it.
+        """
+        made = [_full(stored, kind, name) for name in ("first", "second", "third")]
+        # A time of its own each, whatever the clock.
+        for id in made:
+            update(stored, kind, Merge(id), properties={"a": 10})
+        times = [one(stored, kind, id).update_time_ms for id in made]
+        later = {"update_time_ms": max(times) + 1000} if stored.CAPABILITIES.given_times else {}
+        update(stored, kind, Merge(made[0]), properties={"a": 11}, **later)
+        if one(stored, kind, made[0]).update_time_ms > max(times):
+            by_update = read(stored, kind, order_by=OrderBy.UPDATE_TIME)
+            assert by_update[-1].id == made[0]
+            back = read(stored, kind, order_by=OrderBy.UPDATE_TIME, descending=True, limit=1)
+            assert [node.id for node in back] == [made[0]]
+        found = [cursor_of(node, OrderBy.UPDATE_TIME) for node in read(stored, kind)]
+        assert sorted(found) == [
+            cursor_of(node, OrderBy.UPDATE_TIME)
+            for node in read(stored, kind, order_by=OrderBy.UPDATE_TIME)
+        ]
+        for order_by in (OrderBy.ID, OrderBy.CREATE_TIME):
+            assert [node.id for node in read(stored, kind, order_by=order_by)] == made

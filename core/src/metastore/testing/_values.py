@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from metastore.base import BaseMetadataStore
-from metastore.batch import Batch, Merge
+from metastore.batch import Batch, Merge, Replace
 from metastore.errors import InvalidError, MetastoreError
 from metastore.model import EventType, NodeKind, PropertyKind, Proto
+from metastore.query import TypeQuery
 from metastore.testing._base import (
     ALL_KINDS,
     ARTIFACT,
@@ -598,3 +599,112 @@ class ValueContract(ContractBase):
         properties = {"s": {"n": 1, "t": (1, 2)}}
         put(store, ARTIFACT, properties=properties)
         assert exact(properties) == exact({"s": {"n": 1, "t": (1, 2)}})
+
+    def test_a_struct_of_a_megabyte(self, store: BaseMetadataStore) -> None:
+        """A struct may be as long as a text may be. [2.4, 2.5]
+
+        On failure: look at the column that holds structs. One of a limited size (TEXT of MySQL has
+        64 kilobytes) must refuse what is longer, and the text in a struct has no such limit.
+        """
+        self._round_trip(store, STRUCT, {"text": TEXTS["one megabyte"], "list": [1.0] * 100})
+
+    def test_keys_are_kept_apart(self, store: BaseMetadataStore) -> None:
+        """Keys of one node that differ in case, accents, spaces or normal form are different
+        keys, the empty one included. [1.9, 2.8, 8.5]
+
+        On failure: look at the collation of the column that holds the keys, and at the primary key
+        of which it is a part: both must compare texts exactly. An empty key is no missing one.
+        """
+        keys = [
+            "",
+            " ",
+            "a",
+            "A",
+            "a ",
+            " a",
+            "\u00e1",
+            "a\u0301",
+            "\u00df",
+            "ss",
+            "a.b",
+            "$a",
+            "0",
+        ]
+        prepare(store, **dict.fromkeys(keys, INT))
+        assert set(one_type(store, ARTIFACT, "T").properties) == set(keys)
+        values = {key: number for number, key in enumerate(keys)}
+        written = put(store, ARTIFACT, properties=values, custom_properties=values)
+        node = one(store, ARTIFACT, written.id)
+        assert node.properties == node.custom_properties == values
+        for number, key in enumerate(keys, 100):
+            mode = Merge(written.id)
+            update(store, ARTIFACT, mode, properties={key: number}, custom_properties={key: number})
+            values[key] = number
+            node = one(store, ARTIFACT, written.id)
+            assert node.properties == node.custom_properties == values
+
+    def test_long_keys_and_words_are_kept_or_refused(self, store: BaseMetadataStore) -> None:
+        """A long key, description, version, name of a type or step of a path comes back whole or
+        is refused; it is never cut. [2.8]
+
+        On failure: look at the size of the column that holds what is named. Where the backend cuts
+        silently, check the length before, and raise `InvalidError`.
+        """
+        prepare(store)
+        ran = put(store, NodeKind.EXECUTION)
+        for length in (255, 256, 1000, 5000):
+            long = "x" * length
+            fields: dict[str, Any] = {"name": f"T {length}"}
+            for field, value in (("name", long), ("version", long), ("description", long)):
+                batch = Batch()
+                batch.type(ARTIFACT, **(fields | {field: value}))
+                try:
+                    [made] = store.write(batch).types
+                except MetastoreError:
+                    continue
+                [found] = store.read_types(TypeQuery(ARTIFACT, ids=[made.id]))
+                assert getattr(found, field) == value
+            batch = Batch()
+            ref = batch.artifact("T", custom_properties={long: 1, long + "y": 2})
+            batch.event(ref, ran.id, EventType.OUTPUT, path=[long])
+            try:
+                id = store.write(batch)[ref].id
+            except MetastoreError:
+                continue
+            assert one(store, ARTIFACT, id).custom_properties == {long: 1, long + "y": 2}
+            [event] = [each for each in events(store) if each.artifact_id == id]
+            assert event.path == (long,)
+
+    def test_many_properties_are_updated(self, store: BaseMetadataStore) -> None:
+        """Thousands of properties of a node are set, and removed, in one update. [4.6, 4.9]
+
+        On failure: look at how an update names the keys that it drops or overwrites. A statement
+        takes a limited number of variables, so that long lists are to be cut into several.
+        """
+        prepare(store)
+        values = {f"key {number}": number for number in range(3000)}
+        id = put(store, CONTEXT, name="n", custom_properties=values).id
+        others = {f"key {number}": -number for number in range(2500, 5500)}
+        update(store, CONTEXT, Replace(id), name="n", custom_properties=others)
+        assert one(store, CONTEXT, id).custom_properties == others
+        update(store, CONTEXT, Replace(id), name="n")
+        assert one(store, CONTEXT, id).custom_properties == {}
+
+    @ALL_KINDS
+    def test_plain_mappings_are_copied(self, store: BaseMetadataStore, kind: NodeKind) -> None:
+        """Changing a mapping of plain values after it was written changes nothing stored. [2.9]
+
+        On failure: copy the mappings of `NodeInsert` and `NodeUpdate` before you keep them. Where
+        nothing had to be converted, they are the very ones that the caller of `write` still holds.
+        """
+        prepare(store, a=INT)
+        properties, custom = {"a": 1}, {"b": "c"}
+        id = put(store, kind, name="n", properties=properties, custom_properties=custom).id
+        properties["a"] = 2
+        custom["b"] = custom["more"] = "changed"
+        node = one(store, kind, id)
+        assert (node.properties, node.custom_properties) == ({"a": 1}, {"b": "c"})
+        changed = {"d": 1}
+        update(store, kind, Merge(id), custom_properties=changed)
+        changed.clear()
+        assert one(store, kind, id).custom_properties == {"b": "c", "d": 1}

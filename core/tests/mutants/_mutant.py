@@ -1,0 +1,276 @@
+"""What a mutant is, and what most of them derive from."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+from metastore.base import BaseMetadataStore, OpenMode, Transaction
+from metastore.changes import (
+    Applied,
+    Changes,
+    NewEvent,
+    NodeInsert,
+    NodeUpdate,
+    TypeInsert,
+    TypeUpdate,
+)
+from metastore.memory import MemoryMetadataStore, Tables
+from metastore.model import AnyNode, NodeKind
+from metastore.query import NodeQuery
+
+__all__ = [
+    "ARTIFACT",
+    "CONTEXT",
+    "EXECUTION",
+    "MUTANTS",
+    "PATIENCE",
+    "UNMUTATED",
+    "Asked",
+    "Flavor",
+    "Meeting",
+    "Mutant",
+    "Read",
+    "Rows",
+    "Texts",
+    "Unlocked",
+    "UnlockedReads",
+    "by_a_second_thread",
+    "mutant",
+]
+
+ARTIFACT, EXECUTION, CONTEXT = NodeKind.ARTIFACT, NodeKind.EXECUTION, NodeKind.CONTEXT
+
+Reopen: TypeAlias = Callable[[BaseMetadataStore, Tables, OpenMode], BaseMetadataStore]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A store that does one thing wrong, as the author of a flavor might."""
+
+    name: str
+    wrong: str
+    """What it does wrong, a sentence."""
+    caught_by: str
+    """The test of the kit that must fail; any of its cases, where it has parameters."""
+    tables: Callable[[], Tables] = Tables
+    store: Callable[..., MemoryMetadataStore] = MemoryMetadataStore
+    reopen: Reopen | None = None
+    """How to open a store again, given the store, its tables and the mode."""
+
+
+UNMUTATED = Mutant("unmutated", "Nothing.", "none")
+
+MUTANTS: list[Mutant] = []
+"""All of them."""
+
+_C = TypeVar("_C", bound="type[Tables] | type[MemoryMetadataStore]")
+
+
+def mutant(
+    caught_by: str,
+    *,
+    tables: type[Tables] = Tables,
+    store: type[MemoryMetadataStore] = MemoryMetadataStore,
+    reopen: Reopen | None = None,
+) -> Callable[[_C], _C]:
+    """Enter a class, of tables or of a store, in the table of mutants.
+
+    Its name in words is the mutant's, and its docstring is the sentence.
+    """
+
+    def enter(cls: _C) -> _C:
+        name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", cls.__name__).lower()
+        wrong = " ".join((inspect.getdoc(cls) or "").split())
+        if issubclass(cls, Tables):
+            entry = Mutant(name, wrong, caught_by, cls, store, reopen)
+        else:
+            entry = Mutant(name, wrong, caught_by, tables, cls, reopen)
+        MUTANTS.append(entry)
+        return cls
+
+    return enter
+
+
+class Flavor:
+    """The stores of one test, and the tables that they forget when they are closed."""
+
+    def __init__(self, mutant: Mutant) -> None:
+        self._mutant = mutant
+        self._tables: dict[BaseMetadataStore, Tables] = {}
+
+    def make(self) -> BaseMetadataStore:
+        """A new store."""
+        tables = self._mutant.tables()
+        store = self._mutant.store(tables)
+        self._tables[store] = tables
+        return store
+
+    def reopen(self, store: BaseMetadataStore, mode: OpenMode) -> BaseMetadataStore:
+        """Another store over the same tables."""
+        if self._mutant.reopen is not None:
+            return self._mutant.reopen(store, self._tables[store], mode)
+        return self._mutant.store(self._tables[store], mode=mode)
+
+
+# Bases: each mutant overrides one method.
+
+
+class Rows(Tables):
+    """Writes other rows than it is told to."""
+
+    def value(self, value: Any) -> Any:
+        """What is written of a property's value; None for nothing."""
+        return value
+
+    def values(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What is written of a map of properties."""
+        kept = ((key, self.value(value)) for key, value in values.items())
+        return {key: value for key, value in kept if value is not None}
+
+    def insert(self, row: NodeInsert) -> NodeInsert:
+        """What is written of a new node."""
+        return row._replace(
+            properties=self.values(row.properties),
+            custom_properties=self.values(row.custom_properties),
+        )
+
+    def update(self, row: NodeUpdate, stored: AnyNode) -> NodeUpdate:
+        """What is written of an update."""
+        return row._replace(
+            set_properties=self.values(row.set_properties),
+            set_custom_properties=self.values(row.set_custom_properties),
+        )
+
+    def event(self, row: NewEvent) -> NewEvent:
+        """What is written of an event."""
+        return row
+
+    def type_insert(self, row: TypeInsert) -> TypeInsert:
+        """What is written of a new type."""
+        return row
+
+    def type_update(self, row: TypeUpdate) -> TypeUpdate:
+        """What is written of a type that was found."""
+        return row
+
+    def apply(self, changes: Changes) -> Applied:
+        """Write the rows that the methods above make of those that are given."""
+        changes.type_inserts = [self.type_insert(row) for row in changes.type_inserts]
+        changes.type_updates = [self.type_update(row) for row in changes.type_updates]
+        for kind, inserts in changes.inserts.items():
+            changes.inserts[kind] = [self.insert(row) for row in inserts]
+        for kind, updates in changes.updates.items():
+            changes.updates[kind] = [self.update(row, self.nodes[kind][row.id]) for row in updates]
+        changes.events = [self.event(row) for row in changes.events]
+        return super().apply(changes)
+
+
+class Texts(Rows):
+    """Writes other texts of nodes than it is told to."""
+
+    def text(self, text: str) -> str:
+        """What is written of a text."""
+        return text
+
+    def value(self, value: Any) -> Any:
+        """Of the values, texts only are changed."""
+        return self.text(value) if isinstance(value, str) else value
+
+    def insert(self, row: NodeInsert) -> NodeInsert:
+        """Properties, name, uri and external id."""
+        return (
+            super()
+            .insert(row)
+            ._replace(
+                name=None if row.name is None else self.text(row.name),
+                uri=self.text(row.uri),
+                external_id=None if row.external_id is None else self.text(row.external_id),
+            )
+        )
+
+
+class Read(Tables):
+    """Reads other nodes than were written."""
+
+    def node(self, node: Any) -> Any:
+        """What is read of a node."""
+        return node
+
+    def read_nodes(self, query: NodeQuery) -> list[AnyNode]:
+        """What the method above makes of the nodes."""
+        return [self.node(node) for node in super().read_nodes(query)]
+
+
+class Asked(Tables):
+    """Answers another query for nodes than it is asked."""
+
+    def asked(self, query: NodeQuery) -> NodeQuery:
+        """The query that is answered."""
+        return query
+
+    def read_nodes(self, query: NodeQuery) -> list[AnyNode]:
+        """The answer to the other query."""
+        return super().read_nodes(self.asked(query))
+
+    def count(self, query: NodeQuery) -> int:
+        """The count of the other query."""
+        return super().count(self.asked(query))
+
+
+class Unlocked(MemoryMetadataStore):
+    """Lets all threads in at once."""
+
+    def __init__(self, tables: Tables | None = None, *, mode: OpenMode = "rw") -> None:
+        super().__init__(tables, mode=mode)
+        nothing: Any = nullcontext()
+        self._lock = nothing
+
+
+class UnlockedReads(Unlocked):
+    """Lets readers in while there is a writer, and one writer at a time."""
+
+    def __init__(self, tables: Tables | None = None, *, mode: OpenMode = "rw") -> None:
+        super().__init__(tables, mode=mode)
+        self._writing = threading.RLock()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """A transaction that keeps out other writers."""
+        with self._writing, super().transaction() as transaction:
+            yield transaction
+
+
+# Threads: what goes wrong when two meet must not be left to luck.
+
+PATIENCE = 30
+"""Seconds that a thread waits at most for what is sure to come, were the test as it is today."""
+
+
+class Meeting:
+    """The first thread that comes waits for the second one; after that nobody waits."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._come = 0
+        self._second = threading.Event()
+
+    def attend(self) -> None:
+        """Wait, as the first; let the first one go, as the second."""
+        with self._lock:
+            self._come += 1
+            come = self._come
+        if come == 1:
+            self._second.wait(PATIENCE)
+        else:
+            self._second.set()
+
+
+def by_a_second_thread() -> bool:
+    """Whether the thread is one that a test started."""
+    return threading.current_thread() is not threading.main_thread()

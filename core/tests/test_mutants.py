@@ -1,0 +1,72 @@
+"""The kit notices what is wrong: stores with one mistake each fail the test that is about it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from zlib import crc32
+
+import pytest
+
+from metastore.testing import StoreContract
+
+from .kit_process import Kit, Outcomes
+from .mutants import MUTANTS, UNMUTATED, Mutant
+
+GREEN = 0.8
+"""Share of the cases that a mutant still passes: what fails nearly all of them proves nothing."""
+
+STEP = 1 if os.environ.get("METASTORE_TEST_MUTANTS") == "whole" else 4
+"""That share is judged by every fourth case; by all of them it takes a few times as long."""
+
+
+@pytest.fixture(scope="module")
+def kit() -> Iterator[Kit]:
+    """The kit, collected once for all mutants of this process."""
+    kit = Kit()
+    yield kit
+    kit.close()
+
+
+@pytest.fixture(scope="module")
+def unmutated(kit: Kit) -> Outcomes:
+    """What becomes of each case on the memory flavor as it is."""
+    return kit.run(UNMUTATED)
+
+
+def _names(outcomes: Outcomes, *wanted: str) -> list[str]:
+    return [name for name, case in outcomes.items() if case.outcome in wanted]
+
+
+def test_the_table_is_whole() -> None:
+    """There are enough mutants, of names of their own, for enough tests, and the tests exist."""
+    assert len(MUTANTS) >= 150
+    assert len({each.caught_by for each in MUTANTS}) >= 120
+    names = Counter(each.name for each in (UNMUTATED, *MUTANTS))
+    assert [name for name, times in names.items() if times > 1] == []
+    for each in MUTANTS:
+        assert hasattr(StoreContract, each.caught_by), each.name
+        assert each.wrong.endswith("."), each.name
+
+
+@pytest.mark.slow
+def test_the_unmutated_store_passes(unmutated: Outcomes) -> None:
+    """Under the same runner the memory flavor passes everything: mutants are wrong by one thing."""
+    assert _names(unmutated, "failed", "error") == []
+    assert len(_names(unmutated, "passed")) > 800
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_mutant_is_caught(kit: Kit, unmutated: Outcomes, mutant: Mutant) -> None:
+    """A mutant fails the test that it names, in the test itself, and passes most of the others."""
+    named = {name for name in unmutated if name.partition("[")[0] == mutant.caught_by}
+    # Which ones depends on the mutant, so that all of them together see all of the kit.
+    others = _names(unmutated, "passed")[crc32(mutant.name.encode()) % STEP :: STEP]
+    outcomes = kit.run(mutant, named.union(others))
+    # A test that cannot begin or end has not noticed anything.
+    assert {outcomes[name].outcome for name in named} <= {"passed", "failed", "skipped"}
+    assert "failed" in {outcomes[name].outcome for name in named}, mutant.wrong
+    green = [name for name in others if outcomes[name].outcome == "passed"]
+    assert len(green) / len(others) >= GREEN, _names(outcomes, "failed")
