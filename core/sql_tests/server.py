@@ -6,6 +6,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -18,6 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+
+from metastore.model import SIMPLE_TYPES
+from metastore.sql import Schema
 
 from .warehouse.config import WarehouseConfig
 
@@ -68,6 +72,21 @@ class Server:
             f"CREATE SCHEMA AUTHORIZATION {user}",
         )
         return user
+
+    def empty(self, user: str) -> None:
+        """Make a user's store, which is closed, as it was when it was new.
+
+        To make all of the tables anew takes longer than most tests do.
+        """
+        schema = Schema()
+        kept = (schema.env, schema.type)
+        names = [each.name for each in schema.metadata.sorted_tables if each not in kept]
+        types = sum(len(names) for names in SIMPLE_TYPES.values())
+        self.run(
+            f"SET search_path = {user};"
+            + "".join(f'DELETE FROM "{name}";' for name in names)
+            + f'DELETE FROM "Type" WHERE id > {types}'
+        )
 
     def password_of(self, user: str) -> str:
         """The password of a user."""
@@ -163,7 +182,8 @@ def running(programs: Path) -> Iterator[Server]:
         yield server
     finally:
         if process is not None:
-            process.terminate()
+            # Not terminate(), which waits for clients; nothing is kept.
+            process.send_signal(signal.SIGQUIT)
             try:
                 process.wait(timeout=20)
             except subprocess.TimeoutExpired:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -37,13 +37,37 @@ class TestFile(StoreContract):
         return open_it
 
 
+@pytest.fixture(scope="module")
+def users() -> list[str]:
+    """Users with an empty store."""
+    return []
+
+
 class TestServer(StoreContract):
     """A database on a PostgreSQL server holds to the contract."""
 
     @pytest.fixture
-    def make_store(self, server: Server) -> Callable[[], BaseMetadataStore]:
-        """A new user's tables each time."""
-        return lambda: WarehouseMetadataStore.open(server.config())
+    def make_store(
+        self, server: Server, users: list[str]
+    ) -> Iterator[Callable[[], BaseMetadataStore]]:
+        """The tables of a user of whom no store is open: a new one's, or emptied."""
+        made: list[tuple[str, WarehouseMetadataStore]] = []
+
+        def take_back() -> None:
+            for user, store in list(made):
+                if store._closed:
+                    made.remove((user, store))
+                    server.empty(user)
+                    users.append(user)
+
+        def make() -> BaseMetadataStore:
+            take_back()
+            user = users.pop() if users else server.new_user()
+            made.append((user, WarehouseMetadataStore.open(server.config(user))))
+            return made[-1][1]
+
+        yield make
+        take_back()
 
     @pytest.fixture
     def reopen(self, server: Server) -> Callable[[BaseMetadataStore, OpenMode], BaseMetadataStore]:

@@ -130,6 +130,8 @@ def test_details_of_the_server_are_left_out(place: ServerPlace) -> None:
     with pytest.raises(MetastoreError) as raised:
         store.write(batch)
     assert "violates check constraint" in whole_text(raised.value)
+    # Nor where only a debugger looks.
+    assert raised.value.__context__ is None
     assert "confidential" not in whole_text(raised.value)
     store.close()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import (
@@ -137,9 +137,9 @@ class EngineDatabase(Database):
     def _unreachable(self, failure: BaseException) -> MetastoreError:
         told = translate(failure, self.dialect, self.location)
         offender = Offender("store", name=self.location)
+        if isinstance(told, BusyError):
+            return told
         if self._opened:
-            if isinstance(told, BusyError):
-                return told
             return LostConnectionError(
                 f"the database of {self.location} cannot be reached",
                 hint="see whether it runs; nothing was written",
@@ -222,11 +222,11 @@ class EngineDatabase(Database):
 
     # Transactions.
 
-    def session(self, *, write: bool) -> Any:
+    def session(self, *, write: bool) -> AbstractContextManager[Session]:
         """A transaction, the only one that writes or one that sees one state."""
         return self._session(write=write, lock=write)
 
-    def creation(self) -> Any:
+    def creation(self) -> AbstractContextManager[Session]:
         """A writing transaction where there is no table yet whose row could be locked."""
         return self._session(write=True, lock=False)
 
@@ -258,8 +258,11 @@ class EngineDatabase(Database):
                 ended = self._abandon(connection, broken=broken)
         if failure is not None:
             self._check_process(process)
+            told = self._told(failure, ended=ended, committing=committing)
             cause = clean(failure, self.secrets())
-            raise_cleanly(self._told(failure, ended=ended, committing=committing), cause)
+            # A variable of this frame, which a traceback may show.
+            failure = None
+            raise_cleanly(told, cause)
 
     def _lock(self) -> Any:
         version = self.schema.env.c.schema_version

@@ -24,7 +24,8 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.expression import TextualSelect
 
-from metastore.errors import MetastoreError, Offender, OpenError
+from metastore.errors import BusyError, MetastoreError, Offender, OpenError
+from metastore.sql.engine_errors import LostConnectionError
 from metastore.sql.schema import Schema
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def find_form(
             with session() as asked:
                 if all(_opens(asked, form, shape, sample, dialect) for shape, sample in _SAMPLES):
                     return form
-        except OpenError:
+        except (OpenError, BusyError, LostConnectionError):
             raise
         except MetastoreError:
             continue

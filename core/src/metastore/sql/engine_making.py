@@ -24,11 +24,17 @@ def engine_of(config: EngineConfig, location: str) -> Engine:
     FlavorError
         SQLAlchemy does not know the driver, or it is not installed.
     """
-    driver = type(config).DRIVER
+    offender = Offender("store", name=location)
+    driver = getattr(type(config), "DRIVER", None)
+    if driver is None:
+        raise FlavorError(
+            f"the class {type(config).__name__} names no DRIVER",
+            hint='set it, such as DRIVER = "postgresql+psycopg"',
+            offender=offender,
+        )
     # Without the password: it is read for each connection, and kept by none of us.
     url = config.url()
     url = url.set(password="") if url.password else url
-    offender = Offender("store", name=location)
     try:
         dialect = url.get_dialect()
         module = dialect.import_dbapi()
