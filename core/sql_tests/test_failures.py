@@ -151,6 +151,20 @@ def _impatient(place: Place) -> Any:
     return place.STORE.open(Impatient(path=place.path, busy_timeout=0.3))
 
 
+@pytest.mark.parametrize("error", [FileNotFoundError, UnicodeDecodeError, KeyboardInterrupt])
+def test_what_others_raise_in_a_transaction(place: Place, error: type[BaseException]) -> None:
+    """What a block raises that is no driver's goes on unchanged, and nothing is written."""
+    store = place.open()
+    arguments = ("utf-8", b"", 0, 0, "") if error is UnicodeDecodeError else ()
+    raised_by_block = error(*arguments)
+    with pytest.raises(error) as raised, store.transaction() as transaction:
+        transaction.apply(Planner(artifacts(1)).run(transaction.lookup))
+        raise raised_by_block
+    assert raised.value is raised_by_block
+    assert names(store) == []
+    store.close()
+
+
 def test_a_page_and_its_properties_are_of_one_state(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,7 +21,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import CompileError, SQLAlchemyError
+from sqlalchemy.exc import CompileError
 from sqlalchemy.pool import PoolProxiedConnection
 
 from metastore.errors import (
@@ -250,7 +250,10 @@ class EngineDatabase(Database):
                 self._end(connection, "COMMIT")
         except MetastoreError:
             raise
-        except self._driver_errors() as error:
+        except Exception as error:
+            # In the block also others raise, whose errors go on unchanged.
+            if not committing and not isinstance(error, self._driver_errors()):
+                raise
             failure = error
         finally:
             if process == os.getpid():
@@ -287,20 +290,19 @@ class EngineDatabase(Database):
         """Roll back what was not committed, and give the connection back; False if that failed."""
         ended = False
         if not broken:
-            with suppress(*self._driver_errors()):
+            with suppress(Exception):
                 driver: Any = connection.dbapi_connection
                 if not self._begins or driver.in_transaction:
                     self._end(connection, "ROLLBACK")
                 ended = True
         if not ended:
-            with suppress(*self._driver_errors()):
+            with suppress(Exception):
                 connection.invalidate()
         self._give_back(connection)
         return ended
 
     def _driver_errors(self) -> tuple[type[Exception], ...]:
-        return (self.dialect.loaded_dbapi.Error, SQLAlchemyError, OSError, UnicodeError,
-                OverflowError)  # fmt: skip
+        return self.dialect.loaded_dbapi.Error, UnicodeEncodeError, OverflowError
 
     def _is_lost(self, failure: BaseException, connection: PoolProxiedConnection) -> bool:
         error = driver_error(failure)
