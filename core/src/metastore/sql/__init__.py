@@ -1,18 +1,59 @@
 """The toolkit for relational flavors: ML Metadata's schema and everything above it.
 
-A flavor derives from `SQLMetadataStore` and describes its engine in a `Database`; reading,
-writing, types and paging are done here.  Needs the extra ``metastore-core[sql]``.
+For a database that SQLAlchemy has a dialect for, a flavor is its two classes::
+
+    class WarehouseConfig(ServerConfig):
+        DRIVER = "postgresql+psycopg"  # SQLAlchemy's name of dialect and driver
+
+
+    class WarehouseMetadataStore(EngineMetadataStore):
+        FLAVOR = "warehouse"
+
+`FileConfig` is the config of a database in a file, `EngineConfig` that of any other.  What the
+database can do it is asked when it is opened.  Filters are evaluated in Python; `EngineDatabase`
+says how a flavor leaves them to its database, and what else of it may be overridden.
+
+Where that is not enough, a flavor derives from `SQLMetadataStore` and describes its engine in a
+`Database`; reading, writing, types and paging are done here.
+
+Needs the extra ``metastore-core[sql]``; the config classes alone do not import SQLAlchemy.
 """
 
-from metastore.sql.database import Database, Session
-from metastore.sql.schema import SCHEMA_VERSION, Schema, SchemaOptions
-from metastore.sql.store import SQLMetadataStore
+from __future__ import annotations
 
-__all__ = [
-    "SCHEMA_VERSION",
-    "Database",
-    "SQLMetadataStore",
-    "Schema",
-    "SchemaOptions",
-    "Session",
-]
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from metastore.sql.database import Database as Database
+    from metastore.sql.database import Session as Session
+    from metastore.sql.engine import EngineDatabase as EngineDatabase
+    from metastore.sql.engine_config import EngineConfig as EngineConfig
+    from metastore.sql.engine_config import FileConfig as FileConfig
+    from metastore.sql.engine_config import ServerConfig as ServerConfig
+    from metastore.sql.engine_store import EngineMetadataStore as EngineMetadataStore
+    from metastore.sql.schema import SCHEMA_VERSION as SCHEMA_VERSION
+    from metastore.sql.schema import Schema as Schema
+    from metastore.sql.schema import SchemaOptions as SchemaOptions
+    from metastore.sql.store import SQLMetadataStore as SQLMetadataStore
+
+_HOMES = {
+    "database": "Database Session",
+    "engine": "EngineDatabase",
+    "engine_config": "EngineConfig FileConfig ServerConfig",
+    "engine_store": "EngineMetadataStore",
+    "schema": "SCHEMA_VERSION Schema SchemaOptions",
+    "store": "SQLMetadataStore",
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+__all__ = sorted(_HOME)  # noqa: PLE0605 - it is a list, and cannot differ from the table
+
+
+def __getattr__(name: str) -> object:
+    # Lazily: a flavor's config is imported to show its settings, and needs no SQLAlchemy.
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value

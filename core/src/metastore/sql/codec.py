@@ -5,7 +5,8 @@ ML Metadata keeps an int, a double and a bool in columns of their own.  A struct
 `proto_value`: the base64 of a `google.protobuf.Any`.
 
 Two values would not come back: text that begins like a struct, and the double -0.0, whose sign
-SQLite drops.  For these `byte_value`, which ML Metadata never reads, holds a mark.
+SQLite drops.  For these `byte_value`, which ML Metadata never reads, holds a mark.  Where text can
+hold no NUL, `byte_value` holds the whole of a text with one.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ __all__ = ["STRUCT_PREFIX", "decode", "decode_mixed", "property_rows", "value_co
 STRUCT_PREFIX = "mlmd-struct::"
 _LITERAL = b"text"
 _MINUS_ZERO = b"-0.0"
+_TEXT_WITH_NUL = b"utf-8:"
 
 _INTS = ("int_value",)
 _DOUBLES = ("double_value",)
@@ -33,15 +35,18 @@ _BOOLEANS = ("bool_value",)
 _PROTOS = ("proto_value",)
 _MARKED_STRINGS = ("string_value", "byte_value")
 _MARKED_DOUBLES = ("double_value", "byte_value")
+_BYTES = ("byte_value",)
 
 
 def property_rows(
     owners: Iterable[tuple[int, Mapping[str, Value], Mapping[str, Value]]],
+    *,
+    strict: bool = False,
 ) -> dict[tuple[str, ...], list[tuple[Any, ...]]]:
     """Rows to insert, grouped by the value columns that they fill.
 
     Each row is (owner's id, key, whether custom, value, ...).  Grouped, because an insert of four
-    columns is half the work of one of nine.
+    columns is half the work of one of nine.  `strict` is `Database.strict_columns`.
     """
     grouped: dict[tuple[str, ...], list[tuple[Any, ...]]] = {_STRINGS: [], _DOUBLES: [], _INTS: []}
     strings, doubles, ints = grouped[_STRINGS], grouped[_DOUBLES], grouped[_INTS]
@@ -49,21 +54,23 @@ def property_rows(
         for is_custom, values in ((0, declared), (1, custom)):
             for key, value in values.items():
                 # The three common kinds first: this loop runs for every property of a batch.
-                if type(value) is str and value[:1] != "m":
+                if type(value) is str and value[:1] != "m" and not (strict and "\0" in value):
                     strings.append((id, key, is_custom, value))
                 elif type(value) is float and value:
                     doubles.append((id, key, is_custom, value))
                 elif type(value) is int:
                     ints.append((id, key, is_custom, value))
                 else:
-                    columns, cells = _encode(value)
+                    columns, cells = _encode(value, strict)
                     grouped.setdefault(columns, []).append((id, key, is_custom, *cells))
     return {columns: rows for columns, rows in grouped.items() if rows}
 
 
-def _encode(value: Value) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+def _encode(value: Value, strict: bool) -> tuple[tuple[str, ...], tuple[Any, ...]]:
     """The columns that a value fills, and with what."""
     if isinstance(value, str):
+        if strict and "\0" in value:
+            return _BYTES, (_TEXT_WITH_NUL + value.encode(),)
         if value.startswith(STRUCT_PREFIX):
             return _MARKED_STRINGS, (value, _LITERAL)
         return _STRINGS, (value,)
@@ -79,7 +86,8 @@ def _encode(value: Value) -> tuple[tuple[str, ...], tuple[Any, ...]]:
     # Imported on use: most stores hold neither structs nor protos.
     from metastore.protobuf import any_of
 
-    return _PROTOS, (base64.b64encode(any_of(proto).SerializeToString()).decode(),)
+    stored = base64.b64encode(any_of(proto).SerializeToString())
+    return _PROTOS, (stored if strict else stored.decode(),)
 
 
 def _struct_bytes(value: dict[str, JSONValue]) -> bytes:
@@ -115,8 +123,12 @@ def decode_mixed(value: Any, rest: Any) -> Value | None:
     if value is None:
         if type(rest) is int:
             return bool(rest)
+        if isinstance(rest, memoryview):
+            rest = bytes(rest)  # as some drivers give it
         if not isinstance(rest, str | bytes) or rest in (_LITERAL, _MINUS_ZERO):
             return None
+        if isinstance(rest, bytes) and rest.startswith(_TEXT_WITH_NUL):
+            return rest[len(_TEXT_WITH_NUL) :].decode(errors="replace")
         return _decode_proto(rest)
     return -0.0 if rest == _MINUS_ZERO else cast("Value", value)
 
@@ -131,7 +143,9 @@ def decode(
         return -0.0 if mark == _MINUS_ZERO else cast("Value", double)
     if text is not None:
         return decode_mixed(text, mark)
-    return decode_mixed(None, proto if boolean is None else int(boolean))
+    if boolean is not None:
+        return bool(boolean)
+    return decode_mixed(None, mark if proto is None else proto)
 
 
 def _decode_struct(text: str) -> Value:

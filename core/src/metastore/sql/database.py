@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, suppress
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, func
+from sqlalchemy import ColumnElement, Table, bindparam, func, insert
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import ClauseElement
 
@@ -112,8 +112,10 @@ class Database(ABC):
     schema: Schema
     mixed_columns = False
     """Whether one column of a result may hold values of several types, row by row."""
-    ignore_duplicates: str
-    """Words behind INSERT that pass over rows which exist already."""
+    strict_columns = False
+    """Whether a column takes values of its own type only, and text no NUL."""
+    ignore_duplicates = ""
+    """Words behind INSERT that pass over rows which exist already; for `insert_links`."""
 
     def __init__(self) -> None:
         self._statements: dict[Hashable, Statement] = {}
@@ -154,6 +156,29 @@ class Database(ABC):
     def insert(self, session: Session, table: Table, rows: Sequence[Sequence[Any]]) -> list[int]:
         """Insert rows (all columns but `id`, in the order of the table); their ids, in order."""
 
+    def insert_rows(
+        self,
+        session: Session,
+        table: Table,
+        columns: tuple[str, ...],
+        rows: Sequence[Sequence[Any]],
+        prefix: str = "",
+    ) -> None:
+        """Insert rows of these columns into a table, with `prefix` behind INSERT."""
+
+        def build() -> ClauseElement:
+            clause = insert(table).values({name: bindparam(name) for name in columns})
+            return clause.prefix_with(prefix) if prefix else clause
+
+        statement = self.statement(("insert", table.name, columns, prefix), build)
+        session.insert(statement, rows)
+
+    def insert_links(
+        self, session: Session, table: Table, columns: tuple[str, str], rows: list[tuple[int, int]]
+    ) -> None:
+        """Insert the pairs that are not in the table yet, of attributions or associations."""
+        self.insert_rows(session, table, columns, rows, self.ignore_duplicates)
+
     @abstractmethod
     def list_shape(self, values: Collection[Any]) -> str:
         """Which form of `in_list` these values need; part of the key of a statement."""
@@ -161,6 +186,10 @@ class Database(ABC):
     @abstractmethod
     def in_list(self, column: ColumnElement[Any], name: str, shape: str) -> ColumnElement[bool]:
         """``column IN (the list that is bound to `name`)``; one text whatever the length."""
+
+    def bind_text(self, text: str) -> str | None:
+        """A text to compare with; None where no stored text can be equal to it."""
+        return text
 
     def like(self, text: ColumnElement[Any], pattern: ColumnElement[Any]) -> ColumnElement[bool]:
         """The operator LIKE as `metastore.query` means it: backslash escapes, a is A."""

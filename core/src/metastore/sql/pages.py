@@ -9,6 +9,7 @@ from math import isqrt
 from typing import Any, TypeAlias, cast
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Select,
     and_,
@@ -160,12 +161,17 @@ def _probes(
         yield number, database.statement_of_filter(key, build), parameters
 
 
+def _number(name: str) -> ColumnElement[int]:
+    """A limit: wider than SQLAlchemy takes it for."""
+    return bindparam(name, type_=BigInteger)
+
+
 def _only_ids(database: Database, kind: NodeKind) -> tuple[ColumnElement[Any], ...]:
     return (database.schema.nodes[kind].c.id,)
 
 
 def _counted(probe: Select[Any]) -> Select[Any]:
-    found = probe.limit(bindparam("probed")).subquery("found")
+    found = probe.limit(_number("probed")).subquery("found")
     return select(func.count()).select_from(found)
 
 
@@ -210,9 +216,12 @@ def _node_statement(
     lists.add("children_of", query.children_of, lambda among: _relatives(database, among, up=False))
     parameters = lists.parameters
     if query.type is not None:
-        parameters |= {"type_kind": int(query.kind), "type_name": query.type.name}
+        parameters |= {
+            "type_kind": int(query.kind),
+            "type_name": database.bind_text(query.type.name),
+        }
         if query.type.version:
-            parameters["type_version"] = query.type.version
+            parameters["type_version"] = database.bind_text(query.type.version)
     if query.after is not None:
         parameters |= {"after_value": query.after.value, "after_id": query.after.id}
     if query.limit is not None:
@@ -274,7 +283,7 @@ def _node_select(
     if query.after is not None:
         selected = selected.where(_behind(keys, descending=query.descending))
     selected = selected.order_by(*(key.desc() if query.descending else key.asc() for key in keys))
-    return selected if query.limit is None else selected.limit(bindparam("page_size"))
+    return selected if query.limit is None else selected.limit(_number("page_size"))
 
 
 def _behind(keys: Sequence[ColumnElement[Any]], *, descending: bool) -> ColumnElement[bool]:

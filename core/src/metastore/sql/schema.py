@@ -35,8 +35,6 @@ __all__ = ["SCHEMA_VERSION", "Schema", "SchemaOptions"]
 SCHEMA_VERSION = 10
 """The version that `MLMDEnv` holds."""
 
-_NAME = String(255)
-
 
 @dataclass(frozen=True)
 class SchemaOptions:
@@ -51,6 +49,16 @@ class SchemaOptions:
         The type of ids, times and `int_value`: 64 bits wide.
     text, binary:
         The types of property values, uris and paths.
+    name:
+        The type of names, versions, external ids and keys of properties.
+    boolean:
+        The type of `bool_value`, which is given and gives 0 and 1.
+    autoincrement:
+        Whether the engine may make ids of its own; otherwise each row is inserted with its id.
+    uri_index:
+        Keyword arguments of the `sqlalchemy.Index` on uris, which may be long.
+    value_indexes:
+        Whether there are indexes on the values of properties.
     """
 
     table: Mapping[str, Any] = field(default_factory=dict)
@@ -58,6 +66,11 @@ class SchemaOptions:
     integer: TypeEngine[int] = field(default_factory=Integer)
     text: TypeEngine[str] = field(default_factory=Text)
     binary: TypeEngine[bytes] = field(default_factory=LargeBinary)
+    name: TypeEngine[str] = field(default_factory=lambda: String(255))
+    boolean: TypeEngine[Any] = field(default_factory=Boolean)
+    autoincrement: bool = True
+    uri_index: Mapping[str, Any] = field(default_factory=dict)
+    value_indexes: bool = True
 
 
 class Schema:
@@ -66,21 +79,22 @@ class Schema:
     def __init__(self, options: SchemaOptions | None = None) -> None:
         self._options = options or SchemaOptions()
         self.metadata = MetaData()
+        name = self._options.name
         self.type = self._table(
             "Type",
             self._id(),
-            Column("name", _NAME, nullable=False),
-            Column("version", _NAME),
+            Column("name", name, nullable=False),
+            Column("version", name),
             Column("type_kind", SmallInteger, nullable=False),
             Column("description", Text),
             Column("input_type", Text),
             Column("output_type", Text),
-            Column("external_id", _NAME, unique=True),
+            Column("external_id", name, unique=True),
         )
         self.type_property = self._table(
             "TypeProperty",
             self._reference("type_id"),
-            Column("name", _NAME, nullable=False),
+            Column("name", name, nullable=False),
             Column("data_type", SmallInteger),
             PrimaryKeyConstraint("type_id", "name"),
         )
@@ -122,7 +136,8 @@ class Schema:
         )
         self.association = self._link("Association", "execution_id")
         self.attribution = self._link("Attribution", "artifact_id")
-        self.env = self._table("MLMDEnv", Column("schema_version", Integer, primary_key=True))
+        version = Column("schema_version", Integer, **self._primary_key())
+        self.env = self._table("MLMDEnv", version)
         self.links = {
             LinkKind.ATTRIBUTION: (self.attribution, self.attribution.c.artifact_id),
             LinkKind.ASSOCIATION: (self.association, self.association.c.execution_id),
@@ -146,7 +161,12 @@ class Schema:
         return Table(name, self.metadata, *columns, **(self._options.table if has_id else {}))
 
     def _id(self) -> Column[int]:
-        return Column("id", self._options.integer, primary_key=True)
+        return Column("id", self._options.integer, **self._primary_key())
+
+    def _primary_key(self) -> dict[str, Any]:
+        # Left out where it is the default, which SQLAlchemy writes as "auto".
+        own: dict[str, Any] = {} if self._options.autoincrement else {"autoincrement": False}
+        return {"primary_key": True, **own}
 
     def _reference(self, name: str) -> Column[int]:
         # No foreign keys: ML Metadata has none, and damaged stores must still open.
@@ -160,8 +180,8 @@ class Schema:
             self._id(),
             self._reference("type_id"),
             *own,
-            Column("name", _NAME, nullable=name != "Context"),
-            Column("external_id", _NAME, unique=True),
+            Column("name", self._options.name, nullable=name != "Context"),
+            Column("external_id", self._options.name, unique=True),
             self._time("create_time_since_epoch"),
             self._time("last_update_time_since_epoch"),
         ]
@@ -175,14 +195,14 @@ class Schema:
         return self._table(
             f"{kind.label.title()}Property",
             self._reference(owner),
-            Column("name", _NAME, nullable=False),
+            Column("name", options.name, nullable=False),
             Column("is_custom_property", SmallInteger, nullable=False),
             Column("int_value", options.integer),
             Column("double_value", Double),
             Column("string_value", options.text),
             Column("byte_value", options.binary),
             Column("proto_value", options.binary),
-            Column("bool_value", Boolean),
+            Column("bool_value", options.boolean),
             PrimaryKeyConstraint(owner, "name", "is_custom_property"),
         )
 
@@ -197,13 +217,14 @@ class Schema:
 
     def _indexes(self) -> None:
         nodes, event = self.nodes, self.event.c
-        Index("idx_artifact_uri", nodes[NodeKind.ARTIFACT].c.uri)
+        uri = nodes[NodeKind.ARTIFACT].c.uri
+        Index("idx_artifact_uri", uri, **self._options.uri_index)
         for kind, table in nodes.items():
             for time in ("create_time_since_epoch", "last_update_time_since_epoch"):
                 Index(f"idx_{kind.label}_{time}", table.c[time])
             Index(f"idx_{kind.label}_external_id", table.c.external_id)
             columns = self.properties[kind].c
-            for value in ("int", "double", "string"):
+            for value in ("int", "double", "string") if self._options.value_indexes else ():
                 column = columns[f"{value}_value"]
                 only: dict[str, Any] = {}
                 if self._options.partial_index:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Table, bindparam, delete, func, insert, select, update
+from sqlalchemy import Table, bindparam, delete, func, select, update
 from sqlalchemy.sql import ClauseElement
 
 from metastore.base import Transaction
@@ -212,15 +212,8 @@ class SQLTransaction(Transaction):
     ) -> None:
         self._session.many(self._database.statement(key, build), rows)
 
-    def _insert_rows(
-        self, table: Table, columns: tuple[str, ...], rows: Sequence[Any], prefix: str = ""
-    ) -> None:
-        def build() -> ClauseElement:
-            clause = insert(table).values({name: bindparam(name) for name in columns})
-            return clause.prefix_with(prefix) if prefix else clause
-
-        statement = self._database.statement(("insert", table.name, columns, prefix), build)
-        self._session.insert(statement, rows)
+    def _insert_rows(self, table: Table, columns: tuple[str, ...], rows: Sequence[Any]) -> None:
+        self._database.insert_rows(self._session, table, columns, rows)
 
     def _insert_types(self, inserts: list[TypeInsert]) -> Sequence[int]:
         if not inserts:
@@ -310,7 +303,7 @@ class SQLTransaction(Transaction):
     ) -> None:
         table = self._schema.properties[kind]
         owner = self._schema.owner_names[kind]
-        for columns, rows in property_rows(owners).items():
+        for columns, rows in property_rows(owners, strict=self._database.strict_columns).items():
             self._insert_rows(table, (owner, "name", "is_custom_property", *columns), rows)
 
     def _update_nodes(self, kind: NodeKind, updates: list[NodeUpdate]) -> None:
@@ -402,8 +395,11 @@ class SQLTransaction(Transaction):
 
     def _insert_links(self, kind: LinkKind, rows: list[tuple[int, int]]) -> None:
         table, other = self._schema.links[kind]
-        prefix = "" if kind is LinkKind.PARENT else self._database.ignore_duplicates
-        self._insert_rows(table, ("context_id", other.name), rows, prefix)
+        columns = ("context_id", other.name)
+        if kind is LinkKind.PARENT:
+            self._insert_rows(table, columns, rows)
+        else:
+            self._database.insert_links(self._session, table, columns, rows)
 
 
 _EVENT_TYPES = frozenset(int(type) for type in EventType)

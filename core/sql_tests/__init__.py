@@ -1,0 +1,1 @@
+"""Tests of the toolkit on databases that it knows nothing of."""

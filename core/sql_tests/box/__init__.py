@@ -1,0 +1,1 @@
+"""A whole flavor, on a file: what a stranger writes."""

@@ -1,0 +1,1 @@
+"""A whole flavor, on a PostgreSQL server: what a stranger writes."""
