@@ -241,7 +241,7 @@ class EventContract(ContractBase):
 
     def test_ids_of_other_kinds_do_not_count(self, store: BaseMetadataStore) -> None:
         """An artifact's id is not an execution's: what is stored as another kind is not found.
-        [1.3]
+        [1.3, 5.1]
 
         On failure: `questions.existing[EXECUTION]` was looked up among artifacts, or among nodes of
         all kinds. Where one table holds all kinds, the kind belongs into the condition.
@@ -256,7 +256,7 @@ class EventContract(ContractBase):
 
     @pytest.mark.parametrize("end", [None, "1", 1.0, True, Ref(CONTEXT, 0), Ref(EXECUTION, 5)])
     def test_ends_of_events(self, store: BaseMetadataStore, end: Any) -> None:
-        """An end that is no id, and a Ref to another kind or to no draft, is InvalidError. [6.1]
+        """An end that is no id, and a Ref to another kind or to no draft, is InvalidError. [5.1]
 
         On failure: a `write` of your own looks its `Ref` up without asking for kind and range:
         `Ref(EXECUTION, 5)` is an IndexError then. None is no id, and True is not 1.
@@ -273,7 +273,7 @@ class EventContract(ContractBase):
 
     def test_refs_to_the_wrong_side(self, store: BaseMetadataStore) -> None:
         """A Ref to an artifact where an execution belongs, or the reverse, is
-        InvalidError. [6.1]
+        InvalidError. [5.1]
 
         On failure: a `Ref` was used by its `index` alone, so that artifact 0 stood for execution 0.
         Compare `ref.kind` with the side of the event before you take the id.
@@ -336,7 +336,8 @@ class EventContract(ContractBase):
         assert asked(artifact_ids=a_ids, execution_ids=e_ids) == pairs
 
     def test_events_of_one_execution_with_many_artifacts(self, store: BaseMetadataStore) -> None:
-        """Hundreds of events of one batch come back in order, each with its path. [5.3, 8.2]
+        """Hundreds of events of one batch come back in order, each with its path. [1.4,
+        5.3, 8.2]
 
         On failure: ids of events must rise in the order of `changes.events`: ids that the database
         returned for many rows may come in another order. If some paths are empty, the query for

@@ -124,12 +124,18 @@ class LifecycleContract(ContractBase):
     def test_a_store_tells_itself_from_others(
         self, store: BaseMetadataStore, new_store: MakeStore
     ) -> None:
-        """A store is the same as itself, and not the same as a store of other data. [10.9]
+        """A store is the same as itself, and not the same as a store of other data, open or closed.
+        [10.3, 10.9]
 
         On failure: compare in `is_same` what identifies the data (path, or host, database and
-        schema), not the class. If the two stores are the same, `make_store` opened one place twice.
+        schema), not the class; keep it when the store is closed. If the two stores are the same,
+        `make_store` opened one place twice.
         """
         other = new_store()
+        assert store.is_same(store)
+        assert not store.is_same(other)
+        assert not other.is_same(store)
+        store.close()
         assert store.is_same(store)
         assert not store.is_same(other)
         assert not other.is_same(store)

@@ -48,7 +48,7 @@ class LinkContract(ContractBase):
 
     @LINKS
     def test_links_of_stored_nodes(self, store: BaseMetadataStore, kind: LinkKind) -> None:
-        """A link connects two stored nodes, and changes neither. [6.1]
+        """A link connects two stored nodes, and changes neither. [6.1, 6.6]
 
         On failure: `Changes.links[kind]` has pairs of context and other end; for a parent link, of
         child and parent. If they came back turned round or as another kind, look at the columns; if

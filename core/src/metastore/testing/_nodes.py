@@ -502,7 +502,7 @@ class NodeContract(ContractBase):
                 last[kind] = found[-1]
 
     def test_modes_of_writing(self, store: BaseMetadataStore) -> None:
-        """A draft whose mode is none of the four is InvalidError. [4.1]
+        """A draft whose mode is none of the four is InvalidError. [4.21]
 
         On failure: a `write` of your own takes every mode that it does not know for an insert. Ask
         `isinstance` for the four classes, and end with an error: the class `Reuse` itself is no

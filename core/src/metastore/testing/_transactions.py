@@ -122,7 +122,7 @@ class TransactionContract(ContractBase):
             assert set(answers.existing[kind]) == {written.id}
 
     def test_owners_are_answered(self, engine: BaseMetadataStore) -> None:
-        """Names of a type, external ids of a kind and uris of a type are answered exactly. [7.9]
+        """Names of a type and external ids of a kind are answered exactly. [7.9]
 
         On failure: the keys of `Answers.names` are the pairs that were asked for.
         `type_id IN (...) AND name IN (...)` finds other pairs as well: drop them, as (U, "n") here.
@@ -336,7 +336,7 @@ class TransactionContract(ContractBase):
         assert artifact(engine, counter).properties == {"a": 40}
 
     def test_a_read_may_happen_between(self, engine: BaseMetadataStore) -> None:
-        """Reads and writes work again after a transaction that did nothing. [7.8]
+        """Reads and writes work again after a transaction that did nothing. [7.12]
 
         On failure: a transaction in which nothing was applied must end like any other: commit or
         roll back, and give lock and connection back. One that only begins at `apply` may never end
@@ -352,6 +352,32 @@ class TransactionContract(ContractBase):
         batch.artifact(mode=Merge(id), properties={"a": 1})
         engine.write(batch)
         assert [node.properties for node in read(engine, ARTIFACT)] == [{"a": 1}]
+
+    def test_lookups_follow_one_another(self, engine: BaseMetadataStore) -> None:
+        """One transaction answers four times, each time what is asked then, and applies once.
+        [7.8]
+
+        On failure: the second `lookup` found a cursor, a portion of an answer or a temporary table
+        of the first. Read every answer to its end, and drop what a `lookup` makes for itself before
+        it returns.
+        """
+        old = put(engine, ARTIFACT, name="old", external_id="x", properties={"a": 1}).id
+        type_id = one_type(engine, ARTIFACT, "T").id
+        changes = Changes()
+        changes.inserts[ARTIFACT] = [NodeInsert(type_id, "new", "", None, None, {}, {}, 5, 6)]
+        with engine.transaction() as transaction:
+            first = transaction.lookup(Questions(types={TypeKey(ARTIFACT, "T")}))
+            second = transaction.lookup(Questions(names={ARTIFACT: {(type_id, "old")}}))
+            third = transaction.lookup(Questions(external_ids={ARTIFACT: {"x", "y"}}))
+            fourth = transaction.lookup(Questions(nodes={ARTIFACT: {old}}))
+            applied = transaction.apply(changes)
+        assert [each.id for each in first.types] == [type_id]
+        assert dict(second.names[ARTIFACT]) == {(type_id, "old"): old}
+        assert dict(third.external_ids[ARTIFACT]) == {"x": old}
+        assert fourth.nodes[ARTIFACT][old] == one(engine, ARTIFACT, old)
+        for answers in (second, third, fourth):
+            assert not list(answers.types)
+        assert ids(engine, ARTIFACT) == [old, *applied.nodes[ARTIFACT]]
 
     def test_many_questions(self, engine: BaseMetadataStore) -> None:
         """Questions may be many at once, and most of them without an answer. [7.9, 8.1]
