@@ -155,7 +155,12 @@ class SQLTransaction(Transaction):
                 among(event.artifact_id, "artifacts"), among(event.execution_id, "executions")
             ),
         )
-        return {(a, e, EventType(type)) for a, e, type in rows if type in _EVENT_TYPES}
+        # The two lists cross: what belongs to pairs that nobody asked for is dropped.
+        return {
+            (a, e, EventType(type))
+            for a, e, type in rows
+            if (a, e) in pairs and type in _EVENT_TYPES
+        }
 
     def _parents(self, contexts: set[int]) -> set[tuple[int, int]]:
         link = self._schema.parent_context.c
