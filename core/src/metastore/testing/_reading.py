@@ -23,6 +23,7 @@ from metastore.testing._base import (
     add,
     batch_with,
     ids,
+    needs,
     one_type,
     prepare,
     put,
@@ -530,8 +531,7 @@ class ReadingContract(ContractBase):
         """
         from concurrent.futures import ThreadPoolExecutor
 
-        if not store.CAPABILITIES.snapshot:
-            pytest.skip(f"flavor {store.FLAVOR!r} declares snapshot = not True")
+        needs(store, "snapshot")
         prepare(store)
         put(store, ARTIFACT)
         with ThreadPoolExecutor(1) as pool:
