@@ -284,6 +284,29 @@ class EventContract(ContractBase):
         batch.event(execution, artifact, EventType.INPUT)
         refuse(store, batch, InvalidError, kind="event", index=0)
 
+    @pytest.mark.parametrize("side", ["artifact", "execution"])
+    def test_events_take_no_refs_of_other_batches(
+        self, store: BaseMetadataStore, side: str
+    ) -> None:
+        """A Ref that another batch returned, written or not, is InvalidError as the end of an
+        event. [5.1]
+
+        On failure: position and kind of the `Ref` fit a draft of this batch, so only `Ref.batch`
+        tells that another one is meant. Compare it with `Batch.number` in the code that turns the
+        ends of events into ids, too.
+        """
+        prepare(store)
+        for is_written in (False, True):
+            other = Batch()
+            refs = {"artifact": other.artifact("T"), "execution": other.execution("T")}
+            if is_written:
+                store.write(other)
+            batch = Batch()
+            ends = {"artifact": batch.artifact("T"), "execution": batch.execution("T")}
+            ends[side] = refs[side]
+            batch.event(ends["artifact"], ends["execution"], EventType.INPUT)
+            refuse(store, batch, InvalidError, kind="event", index=0)
+
     def test_an_event_changes_no_node(self, store: BaseMetadataStore) -> None:
         """Writing an event leaves the update times of its nodes as they are. [5.5]
 

@@ -14,7 +14,7 @@ from metastore.batch import Batch, Outcome, Reuse
 from metastore.capabilities import Capabilities
 from metastore.errors import CapabilityError, ClosedError, MetastoreError, ReadOnlyError
 from metastore.model import EventType, LinkKind, NodeKind
-from metastore.query import EventQuery, LinkQuery, NodeQuery, TypeQuery
+from metastore.query import EventQuery, Filter, LinkQuery, NodeQuery, TypeQuery
 from metastore.testing._base import (
     ARTIFACT,
     CONTEXT,
@@ -27,6 +27,7 @@ from metastore.testing._base import (
     events,
     ids,
     links,
+    needs,
     needs_transaction,
     prepare,
     put,
@@ -43,12 +44,22 @@ READS: list[Callable[[BaseMetadataStore], object]] = [
     lambda store: store.read_links(LinkQuery(LinkKind.PARENT)),
     lambda store: store.count(NodeQuery(EXECUTION)),
     lambda store: list(store.iterate(NodeQuery(EXECUTION))),
+    lambda store: store.find_nodes(NodeQuery(ARTIFACT)),
+    lambda store: store.find_nodes(NodeQuery(CONTEXT, filter=Filter.parse(CONTEXT, "id > 0"))),
 ]
 
 
 def _enter_transaction(store: BaseMetadataStore) -> None:
     with store.transaction():
         pass
+
+
+def _all_ids(store: BaseMetadataStore) -> dict[str, list[int]]:
+    """Every id that the store has given, by what has it; no events where they have none."""
+    found = {f"{kind.label}s": ids(store, kind) for kind in NodeKind}
+    found["types"] = [each.id for kind in NodeKind for each in types(store, kind).values()]
+    found["events"] = [each.id for each in events(store) if each.id]
+    return found
 
 
 def _filled(store: BaseMetadataStore) -> None:
@@ -110,6 +121,17 @@ class LifecycleContract(ContractBase):
         with pytest.raises(ClosedError):
             _enter_transaction(store)
 
+    def test_a_snapshot_after_close(self, store: BaseMetadataStore) -> None:
+        """A snapshot of a closed store is ClosedError. [10.3]
+
+        On failure: `snapshot` begins with the connection, or does nothing until the first read.
+        Ask whether the store is closed when the block is entered: this one is empty.
+        """
+        needs(store, "snapshot")
+        store.close()
+        with pytest.raises(ClosedError), store.snapshot():
+            pass
+
     def test_location(self, store: BaseMetadataStore) -> None:
         """The location is a URL with the flavor's scheme, open or closed. [10.3, 10.7]
 
@@ -155,6 +177,33 @@ class LifecycleContract(ContractBase):
         assert contents(again) == before
         put(again, ARTIFACT)
         assert len(ids(again, ARTIFACT)) == 2
+
+    def test_ids_are_not_given_again(self, store: BaseMetadataStore, open_again: Reopen) -> None:
+        """Ids go on from where they were when a store is opened again, and none is given twice.
+        [1.3]
+
+        On failure: a counter in memory began at 1 again, or at the number of rows: begin behind the
+        highest stored id, of each kind of nodes, of types and of events. A part of the id that says
+        which process gave it must rise from process to process.
+        """
+        _filled(store)
+        last = store
+        for name in ("second", "third"):
+            before = _all_ids(last)
+            last.close()
+            last = open_again(store, "rw")
+            assert _all_ids(last) == before
+            batch = batch_with(name)
+            made, ran = batch.artifact(name), batch.execution(name)
+            batch.context(name, name=name)
+            batch.event(made, ran, EventType.OUTPUT)
+            last.write(batch)
+            after = _all_ids(last)
+            for what, given in before.items():
+                new = set(after[what]) - set(given)
+                assert len(after[what]) == len(given) + len(new)
+                assert bool(new) is bool(given)
+                assert min(new, default=1) > max(given, default=0), what
 
     def test_two_stores_over_the_same_data(
         self, store: BaseMetadataStore, open_again: Reopen

@@ -24,8 +24,9 @@ from metastore.changes import (
     TypeInsert,
     TypeUpdate,
 )
-from metastore.errors import BusyError
+from metastore.errors import AlreadyExistsError, BusyError
 from metastore.model import EventType, LinkKind, NodeKind, TypeKey
+from metastore.rules import Planner
 from metastore.testing._base import (
     ARTIFACT,
     CONTEXT,
@@ -299,6 +300,35 @@ class TransactionContract(ContractBase):
         assert contents(engine) == whole
         put(engine, ARTIFACT, name="n", external_id="x")
         assert "A" not in types(engine, ARTIFACT)
+
+    def test_an_error_of_the_planner_ends_the_transaction(self, engine: BaseMetadataStore) -> None:
+        """An error that the planner raises in the middle of a transaction goes on up, and the store
+        works on, in other threads too. [7.12, 9.6]
+
+        On failure: the lock or the connection was taken when the block was entered, and an
+        exception between `lookup` and `apply` left it taken. Give it back in a `finally` around the
+        `yield`; what `lookup` remembers of the batch goes with it.
+        """
+        put(engine, ARTIFACT, name="n")
+        before = contents(engine)
+        batch = batch_with("New")
+        batch.artifact("New", name="fine")
+        batch.artifact("T", name="n")
+
+        def fail() -> None:
+            with engine.transaction() as transaction:
+                Planner(batch).run(transaction.lookup)
+
+        for _ in range(20):
+            with pytest.raises(AlreadyExistsError):
+                fail()
+        assert contents(engine) == before
+        with ThreadPoolExecutor(1) as pool:
+            other = pool.submit(put, engine, ARTIFACT, name="of another thread").result()
+        new = batch_with("New")
+        new.artifact("New", name="fine")
+        written = engine.write(new)
+        assert ids(engine, ARTIFACT)[1:] == [other.id, written.artifacts[0].id]
 
     def test_writers_do_not_overtake_one_another(self, engine: BaseMetadataStore) -> None:
         """Nothing that was answered changes before the transaction ends: no update is
