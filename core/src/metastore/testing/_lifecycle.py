@@ -390,32 +390,47 @@ class LifecycleContract(ContractBase):
         assert len(read(store, CONTEXT)) == 1
 
     def test_readers_see_whole_batches(self, store: BaseMetadataStore) -> None:
-        """A reader sees all nodes of a batch or none, while another thread writes. [7.3]
+        """A reader sees all nodes and events of a batch or none, each whole, while another thread
+        writes. [7.3, 8.12]
 
         On failure: a reader saw half a batch: inserts are committed one by one, or `read_nodes`
-        reads a long answer in several requests that are no one state. Commit once, at the end of
-        the block.
+        reads a long answer, or nodes and then their properties, in several requests that are no one
+        state. Commit once, at the end of the block, and read each answer in one transaction.
         """
-        prepare(store)
+        prepare(store, a=INT)
         size, batches = 7, 15
 
         def write() -> None:
             for _ in range(batches):
                 batch = Batch()
+                ran = batch.execution("T", properties={"a": 1})
                 for _ in range(size):
-                    batch.artifact("T", custom_properties={"p": "q"})
+                    made = batch.artifact("T", properties={"a": 1}, custom_properties={"p": "q"})
+                    batch.event(made, ran, EventType.OUTPUT, path=["out", 0])
                 store.write(batch)
 
         with ThreadPoolExecutor(1) as pool:
             writing = pool.submit(write)
             while True:
                 done = writing.done()
+                told = events(store)
                 found = read(store, ARTIFACT)
-                assert len(found) % size == 0
+                ran = read(store, EXECUTION)
+                # What is read later may be more, and never less.
+                after = events(store)
+                assert len(told) % size == len(found) % size == len(after) % size == 0
+                assert len(told) <= len(found) <= size * len(ran)
+                assert {each.path for each in after} <= {("out", 0)}
+                assert all(node.custom_properties == {"p": "q"} for node in found)
+                assert all(node.properties == {"a": 1} for node in [*found, *ran])
+                artifacts, executions = {node.id for node in found}, {node.id for node in ran}
+                assert {each.artifact_id for each in told} <= artifacts
+                assert {each.execution_id for each in told} <= executions
+                assert artifacts <= {each.artifact_id for each in after}
                 if done:
                     break
             writing.result()
-        assert len(found) == size * batches
+        assert len(told) == len(found) == size * batches
 
     def test_errors_in_threads_stay_there(self, store: BaseMetadataStore) -> None:
         """A batch refused in one thread harms no other thread's. [9.6, 10.5]

@@ -25,7 +25,7 @@ from metastore.changes import (
     TypeUpdate,
 )
 from metastore.errors import AlreadyExistsError, BusyError
-from metastore.model import EventType, LinkKind, NodeKind, TypeKey
+from metastore.model import ArtifactState, EventType, ExecutionState, LinkKind, NodeKind, TypeKey
 from metastore.rules import Planner
 from metastore.testing._base import (
     ARTIFACT,
@@ -39,6 +39,7 @@ from metastore.testing._base import (
     batch_with,
     chain,
     events,
+    execution,
     ids,
     links,
     needs_transaction,
@@ -203,6 +204,7 @@ class TransactionContract(ContractBase):
         event or link it counts inserts of that kind.
         """
         old = put(engine, ARTIFACT, name="old", properties={"a": 1}, custom_properties={"b": 2}).id
+        created = artifact(engine, old).create_time_ms
         group = put(engine, CONTEXT, name="group").id
         type_id = one_type(engine, ARTIFACT, "T").id
         changes = Changes()
@@ -227,11 +229,15 @@ class TransactionContract(ContractBase):
         e_type, a_type = applied.types
         first, second = applied.nodes[ARTIFACT]
         [ran] = applied.nodes[EXECUTION]
-        assert one_type(engine, EXECUTION, "E").id == e_type
+        found = one_type(engine, EXECUTION, "E")
+        assert (found.id, found.description, found.external_id) == (e_type, "d", "x")
+        assert dict(found.properties) == {"s": STRING}
+        assert one_type(engine, ARTIFACT, "A", "1").id == a_type
         assert dict(one_type(engine, ARTIFACT, "T").properties) == {"a": INT, "new": STRING}
         assert one_type(engine, ARTIFACT, "T").external_id == "t"
         node = artifact(engine, first)
         assert (node.type_id, node.name, node.uri, node.external_id) == (a_type, "first", "u", "y")
+        assert node.state is ArtifactState.LIVE
         assert exact(node.custom_properties) == exact({"c": True})
         assert (artifact(engine, second).name, artifact(engine, second).properties) == (
             None,
@@ -239,27 +245,37 @@ class TransactionContract(ContractBase):
         )
         node = artifact(engine, old)
         assert (node.uri, node.external_id, node.properties) == ("v", "z", {"a": 3})
-        assert node.custom_properties == {"d": 4}
-        assert one(engine, EXECUTION, ran).properties == {"s": "v"}
+        assert (node.state, node.custom_properties) == (ArtifactState.PENDING, {"d": 4})
+        of_the_run = execution(engine, ran)
+        assert (of_the_run.state, of_the_run.properties) == (ExecutionState.COMPLETE, {"s": "v"})
         [event] = events(engine)
         assert (event.artifact_id, event.execution_id, event.path) == (second, ran, ("p", 0))
+        assert (event.type, event.time_ms) == (EventType.OUTPUT, 12)
+        if engine.CAPABILITIES.given_times:
+            nodes = [one(engine, ARTIFACT, first), one(engine, ARTIFACT, second), of_the_run]
+            times = [(each.create_time_ms, each.update_time_ms) for each in nodes]
+            assert times == [(5, 6), (7, 8), (9, 10)]
+            assert (node.create_time_ms, node.update_time_ms) == (created, 11)
         assert links(engine, LinkKind.ATTRIBUTION) == sorted([(group, old), (group, first)])
         assert links(engine, LinkKind.ASSOCIATION) == [(group, ran)]
 
-    def test_stored_groups_are_passed_over(self, engine: BaseMetadataStore) -> None:
+    @pytest.mark.parametrize(
+        "kind", [LinkKind.ATTRIBUTION, LinkKind.ASSOCIATION], ids=lambda kind: kind.label
+    )
+    def test_stored_groups_are_passed_over(self, engine: BaseMetadataStore, kind: LinkKind) -> None:
         """An attribution or association that is stored already is applied without effect. [7.11]
 
         On failure: `apply` inserts the link a second time: the unique key raises, or without one
         there are two rows. Use the statement of your backend that ignores a row which is there.
         """
         group = put(engine, CONTEXT, name="group").id
-        member = put(engine, ARTIFACT).id
+        member, new = put(engine, kind.other).id, put(engine, kind.other).id
         changes = Changes()
-        changes.links[LinkKind.ATTRIBUTION] = [(group, member)]
-        for _ in range(2):
+        for pairs in ([(group, member)], [(group, member)], [(group, member), (group, new)]):
+            changes.links[kind] = [*pairs]
             with engine.transaction() as transaction:
                 transaction.apply(changes)
-        assert links(engine, LinkKind.ATTRIBUTION) == [(group, member)]
+        assert links(engine, kind) == [(group, member), (group, new)]
 
     @pytest.mark.parametrize("applied", [True, False], ids=["applied", "asked"])
     def test_a_block_that_raises_leaves_nothing(
