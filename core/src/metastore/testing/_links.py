@@ -51,7 +51,7 @@ class LinkContract(ContractBase):
 
     @LINKS
     def test_links_of_stored_nodes(self, store: BaseMetadataStore, kind: LinkKind) -> None:
-        """A link connects two stored nodes, and changes neither. [6.1]
+        """A link connects two stored nodes, and changes neither. [6.1, 6.6]
 
         On failure: `Changes.links[kind]` has pairs of context and other end; for a parent link, of
         child and parent. If they came back turned round or as another kind, look at the columns; if
@@ -172,15 +172,15 @@ class LinkContract(ContractBase):
         """A cycle that needs stored links and several new ones is InvalidError. [6.4]
 
         On failure: `questions.parents_of` has the stored ends of all new links at once: answer the
-        links above each of them. Here the way leads from a new context over "a" to "b", by a stored
-        link.
+        links above each of them, all the way up. Here the way leads from a new context to "a", and
+        over "b", which is no end of a new link, to "c".
         """
-        (a, b), _ = chain(store, 2)
+        (a, _b, c), _ = chain(store, 3)
         batch = Batch()
-        batch.parent(b, put(store, CONTEXT, name="bystander").id)
+        batch.parent(c, put(store, CONTEXT, name="bystander").id)
         middle = batch.context("T", name="middle")
         batch.parent(middle, a)
-        batch.parent(b, middle)
+        batch.parent(c, middle)
         refuse(store, batch, InvalidError, kind="parent context")
 
     def test_several_parents_and_ways(self, store: BaseMetadataStore) -> None:
