@@ -26,6 +26,8 @@ from metastore import (
     SchemaVersionError,
     StorageError,
 )
+from metastore_flavor_sqlite._database import SQLiteDatabase
+from metastore_flavor_sqlite._schema import check_schema
 
 from .helpers import (
     ARTIFACT,
@@ -178,6 +180,60 @@ def test_a_file_that_is_no_store(bad: BadFile, mode: Any, tmp_path: Path) -> Non
     assert "\n" not in str(raised.value)
     assert raised.value.offender is not None
     assert fingerprint(path) == before
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[sqlite3.Connection]:
+    """Every connection that the flavor opens."""
+    seen: list[sqlite3.Connection] = []
+    original = SQLiteDatabase._open_file
+
+    def watched(self: SQLiteDatabase, uri: str) -> sqlite3.Connection:
+        seen.append(original(self, uri))
+        return seen[-1]
+
+    monkeypatch.setattr(SQLiteDatabase, "_open_file", watched)
+    return seen
+
+
+def _all_closed(connections: list[sqlite3.Connection]) -> bool:
+    for each in connections:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            each.execute("SELECT 1")
+    return bool(connections)
+
+
+@pytest.mark.parametrize("mode", ["r", "rw"])
+@pytest.mark.parametrize("name", ["text", "another program's", "two versions", "cut off"])
+def test_a_file_that_is_no_store_is_not_held(
+    name: str, mode: Any, tmp_path: Path, opened: list[sqlite3.Connection]
+) -> None:
+    """What cannot be opened is closed before the error comes, though the error is kept."""
+    path = tmp_path / "store.db"
+    _BAD_FILES[name].make(path)
+    opened.clear()
+    with pytest.raises(MetastoreError) as raised:
+        connect(path, mode)
+    assert _all_closed(opened)
+    assert isinstance(raised.value, _BAD_FILES[name].error)
+
+
+def test_a_store_that_is_removed_while_it_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: list[sqlite3.Connection]
+) -> None:
+    """It is an `OpenError`, and what was opened is closed."""
+    path = tmp_path / "store.db"
+    open_file(path).close()
+
+    def slow(database: SQLiteDatabase) -> None:
+        check_schema(database)
+        path.unlink()
+
+    monkeypatch.setattr("metastore_flavor_sqlite.store.check_schema", slow)
+    with pytest.raises(OpenError, match="cannot be reached") as raised:
+        connect(path)
+    assert _all_closed(opened)
+    assert raised.value.hint is not None
 
 
 def _command(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -311,14 +311,18 @@ def test_a_fork_while_threads_work(tmp_path: Path) -> None:
 
 @_forks
 def test_a_store_in_memory_is_not_inherited(tmp_path: Path) -> None:
-    """A forked child that uses a store in its parent's memory is told so; the parent goes on."""
+    """A forked child that uses a store in its parent's memory is told so; the parent goes on.
+
+    Closed or not, the child hears of no connection that was left open: it is its parent's.
+    """
     answer = answer_of(start("fork_memory", tmp_path))
-    reading, writing, closing = answer["child"]["answer"]
+    reading, writing, closing, warned = answer["child"]["answer"]
     for text in (reading, writing):
         assert text.startswith("ForkError: ")
         assert "memory of the parent" in text
         assert "use a file" in text
     assert closing is None
+    assert warned == []
     assert answer["parent"] == 2
 
 
