@@ -18,6 +18,7 @@ from metastore.testing._base import (
     ContractBase,
     batch_with,
     events,
+    needs,
     one,
     prepare,
     put,
@@ -104,6 +105,7 @@ class EventContract(ContractBase):
         merges equal events, or keeps the last, needs a comparison of both refs and the type in your
         `write`.
         """
+        needs(store, "atomic_batch", "full")
         batch = batch_with()
         artifact, execution = batch.artifact("T"), batch.execution("T")
         batch.event(artifact, execution, EventType.OUTPUT)

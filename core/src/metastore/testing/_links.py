@@ -23,6 +23,7 @@ from metastore.testing._base import (
     chain,
     ids,
     links,
+    needs,
     needs_transaction,
     one,
     prepare,
@@ -129,6 +130,7 @@ class LinkContract(ContractBase):
         On failure: a `write` of your own compared an id with a `Ref`, or only stored contexts.
         Compare the two ends as they are given; a backend's CHECK comes too late for the offender.
         """
+        needs(store, "atomic_batch", "full")
         prepare(store)
         stored = put(store, CONTEXT, name="stored").id
         batch = Batch()
@@ -161,6 +163,7 @@ class LinkContract(ContractBase):
         `transaction` swallowed the error. A `write` of your own has to walk the links between its
         drafts.
         """
+        needs(store, "atomic_batch", "full")
         prepare(store)
         batch = Batch()
         refs = [batch.context("T", name=str(number)) for number in range(length)]
@@ -175,6 +178,7 @@ class LinkContract(ContractBase):
         links above each of them, all the way up. Here the way leads from a new context to "a", and
         over "b", which is no end of a new link, to "c".
         """
+        needs(store, "atomic_batch", "full")
         (a, _b, c), _ = chain(store, 3)
         batch = Batch()
         batch.parent(c, put(store, CONTEXT, name="bystander").id)
@@ -269,6 +273,8 @@ class LinkContract(ContractBase):
         `write` of your own must ask each `Ref` for its kind. For parent links that is a context
         twice.
         """
+        if kind is PARENT:
+            needs(store, "atomic_batch", "full")
         context, other = _ends(store, kind)
         for number, wrong in enumerate(each for each in NodeKind if each is not CONTEXT):
             batch = Batch()
@@ -288,6 +294,8 @@ class LinkContract(ContractBase):
         On failure: in a `write` of your own, compare `Ref.batch` with the number of the batch (0
         fits any) before you take the draft in its place: here there is one, of the right kind.
         """
+        if kind is PARENT:
+            needs(store, "atomic_batch", "full")
         context, other = _ends(store, kind)
         for at in range(2):
             ends = [context, other]

@@ -160,6 +160,7 @@ class NodeContract(ContractBase):
         whether `transaction` wrapped it, or wrote anything before `apply`. In a request of your
         own, an unset type id is 0; ask for None first.
         """
+        needs(store, "atomic_batch", "full")
         batch = batch_with()
         add(batch, kind, None)
         refuse(store, batch, InvalidError, kind=kind.label, index=0)
@@ -299,6 +300,7 @@ class NodeContract(ContractBase):
         the offender is not draft 2, the answer to `questions.names` or your `write` mixes T and V;
         if T is left behind, the types were written before the check.
         """
+        needs(store, "atomic_batch", "full")
         for stored in (False, True):
             batch = batch_with("V") if stored else batch_with("T", "V")
             type = "T"

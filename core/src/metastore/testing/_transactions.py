@@ -430,12 +430,18 @@ class TransactionContract(ContractBase):
 
         On failure: `lookup` binds one variable a value, and the driver's limit is lower: ask in
         portions, or bind the list as one (an array, JSON, a temporary table). If it takes minutes,
-        a search by name or uri has no index.
+        a search by name or uri has no index, or every artifact is tried with every execution.
         """
         batch = batch_with("U")
+        ran = batch.execution("U")
         for number in range(50):
-            batch.artifact("U", name=f"n{number}", external_id=f"x{number}", uri=f"u{number}")
-        written = [each.id for each in engine.write(batch).artifacts]
+            made = batch.artifact(
+                "U", name=f"n{number}", external_id=f"x{number}", uri=f"u{number}"
+            )
+            batch.event(made, ran, EventType.OUTPUT)
+        result = engine.write(batch)
+        written = [each.id for each in result.artifacts]
+        pairs = {(id, result[ran].id) for id in written}
         type_id = one_type(engine, ARTIFACT, "U").id
         many = range(40_000)
         answers = self._ask(
@@ -445,8 +451,10 @@ class TransactionContract(ContractBase):
                 names={ARTIFACT: {(type_id, f"n{each}") for each in many}},
                 external_ids={ARTIFACT: {f"x{each}" for each in many}},
                 uris={(type_id, f"u{each}") for each in many},
+                events=pairs | {(UNKNOWN_ID + each, UNKNOWN_ID + each) for each in many},
             ),
         )
+        assert {key[:2] for key in answers.events} == pairs
         assert set(answers.existing[ARTIFACT]) == set(written)
         assert sorted(answers.names[ARTIFACT].values()) == written
         assert sorted(answers.external_ids[ARTIFACT].values()) == written

@@ -294,6 +294,7 @@ class TypeContract(ContractBase):
         kinds; the question does not say for which kind it is asked. A `write` of your own compares
         the drafts of the batch with one another, too.
         """
+        needs(store, "atomic_batch", "full")
         store.write(_draft(ARTIFACT, "First", external_id="x"))
         refuse(store, _draft(kind, "Second", external_id="x"), AlreadyExistsError, name="Second")
         store.write(_draft(kind, "Second"))
@@ -427,6 +428,7 @@ class TypeContract(ContractBase):
         by type has stored the first when the second is refused: compare all drafts before you send
         any.
         """
+        needs(store, "atomic_batch", "full")
         batch = _draft(properties={"a": INT})
         batch.type(ARTIFACT, "T", {"a": INT, "b": INT})
         refuse(store, batch, AlreadyExistsError, index=1, property="b")
