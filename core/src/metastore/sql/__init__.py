@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from metastore.sql.engine_config import FileConfig as FileConfig
     from metastore.sql.engine_config import ServerConfig as ServerConfig
     from metastore.sql.engine_store import EngineMetadataStore as EngineMetadataStore
+    from metastore.sql.paths import check_path as check_path
+    from metastore.sql.paths import path_in_url as path_in_url
     from metastore.sql.schema import SCHEMA_VERSION as SCHEMA_VERSION
     from metastore.sql.schema import Schema as Schema
     from metastore.sql.schema import SchemaOptions as SchemaOptions
@@ -42,6 +44,7 @@ _HOMES = {
     "engine": "EngineDatabase",
     "engine_config": "EngineConfig FileConfig ServerConfig",
     "engine_store": "EngineMetadataStore",
+    "paths": "check_path path_in_url",
     "schema": "SCHEMA_VERSION Schema SchemaOptions",
     "store": "SQLMetadataStore",
 }
