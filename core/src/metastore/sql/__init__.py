@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from metastore.sql.engine_config import FileConfig as FileConfig
     from metastore.sql.engine_config import ServerConfig as ServerConfig
     from metastore.sql.engine_store import EngineMetadataStore as EngineMetadataStore
+    from metastore.sql.forks import Forked as Forked
+    from metastore.sql.forks import keep_for_ever as keep_for_ever
+    from metastore.sql.forks import watch_forks as watch_forks
     from metastore.sql.paths import check_path as check_path
     from metastore.sql.paths import path_in_url as path_in_url
     from metastore.sql.schema import SCHEMA_VERSION as SCHEMA_VERSION
@@ -44,6 +47,7 @@ _HOMES = {
     "engine": "EngineDatabase",
     "engine_config": "EngineConfig FileConfig ServerConfig",
     "engine_store": "EngineMetadataStore",
+    "forks": "Forked keep_for_ever watch_forks",
     "paths": "check_path path_in_url",
     "schema": "SCHEMA_VERSION Schema SchemaOptions",
     "store": "SQLMetadataStore",
