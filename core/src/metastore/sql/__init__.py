@@ -14,9 +14,11 @@ database can do it is asked when it is opened.  Filters are evaluated in Python;
 says how a flavor leaves them to its database, and what else of it may be overridden.
 
 Where that is not enough, a flavor derives from `SQLMetadataStore` and describes its engine in a
-`Database`; reading, writing, types and paging are done here.
+`Database`; reading, writing, types and paging are done here.  `make_tables` makes a store,
+`StoreCheck` says what is wrong with one, `check_path` with a path; `watch_forks` tells of forks.
 
-Needs the extra ``metastore-core[sql]``; the config classes alone do not import SQLAlchemy.
+Needs the extra ``metastore-core[sql]``; the config classes, and what concerns paths and forks, do
+not import SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from metastore.sql.schema import Schema as Schema
     from metastore.sql.schema import SchemaOptions as SchemaOptions
     from metastore.sql.store import SQLMetadataStore as SQLMetadataStore
+    from metastore.sql.tables import StoreCheck as StoreCheck
+    from metastore.sql.tables import make_tables as make_tables
 
 _HOMES = {
     "database": "Database Session",
@@ -51,6 +55,7 @@ _HOMES = {
     "paths": "check_path path_in_url",
     "schema": "SCHEMA_VERSION Schema SchemaOptions",
     "store": "SQLMetadataStore",
+    "tables": "StoreCheck make_tables",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 
