@@ -14,9 +14,11 @@ database can do it is asked when it is opened.  Filters are evaluated in Python;
 says how a flavor leaves them to its database, and what else of it may be overridden.
 
 Where that is not enough, a flavor derives from `SQLMetadataStore` and describes its engine in a
-`Database`; reading, writing, types and paging are done here.
+`Database`; reading, writing, types and paging are done here.  `make_tables` makes a store,
+`StoreCheck` says what is wrong with one, `check_path` with a path; `watch_forks` tells of forks.
 
-Needs the extra ``metastore-core[sql]``; the config classes alone do not import SQLAlchemy.
+Needs the extra ``metastore-core[sql]``; the config classes, and what concerns paths and forks, do
+not import SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -32,18 +34,28 @@ if TYPE_CHECKING:
     from metastore.sql.engine_config import FileConfig as FileConfig
     from metastore.sql.engine_config import ServerConfig as ServerConfig
     from metastore.sql.engine_store import EngineMetadataStore as EngineMetadataStore
+    from metastore.sql.forks import Forked as Forked
+    from metastore.sql.forks import keep_for_ever as keep_for_ever
+    from metastore.sql.forks import watch_forks as watch_forks
+    from metastore.sql.paths import check_path as check_path
+    from metastore.sql.paths import path_in_url as path_in_url
     from metastore.sql.schema import SCHEMA_VERSION as SCHEMA_VERSION
     from metastore.sql.schema import Schema as Schema
     from metastore.sql.schema import SchemaOptions as SchemaOptions
     from metastore.sql.store import SQLMetadataStore as SQLMetadataStore
+    from metastore.sql.tables import StoreCheck as StoreCheck
+    from metastore.sql.tables import make_tables as make_tables
 
 _HOMES = {
     "database": "Database Session",
     "engine": "EngineDatabase",
     "engine_config": "EngineConfig FileConfig ServerConfig",
     "engine_store": "EngineMetadataStore",
+    "forks": "Forked keep_for_ever watch_forks",
+    "paths": "check_path path_in_url",
     "schema": "SCHEMA_VERSION Schema SchemaOptions",
     "store": "SQLMetadataStore",
+    "tables": "StoreCheck make_tables",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -44,8 +44,8 @@ from metastore.sql.engine_errors import (
     raise_cleanly,
     translate,
 )
-from metastore.sql.engine_forks import keep_for_ever, watch
 from metastore.sql.engine_making import engine_of
+from metastore.sql.forks import keep_for_ever, watch_forks
 from metastore.sql.schema import Schema, SchemaOptions
 
 __all__ = ["EngineDatabase"]
@@ -107,7 +107,7 @@ class EngineDatabase(Database):
         self._closed = False
         self._lent: set[PoolProxiedConnection] = set()
         self._in_use_at_fork = False
-        watch(self)
+        watch_forks(self)
 
     # Connections.
 

@@ -11,9 +11,10 @@ from urllib.parse import quote
 
 from pydantic import Field
 
-from metastore.errors import InvalidError, NotAStoreError, Offender, OpenError, StoreNotFoundError
+from metastore.errors import InvalidError, Offender
 from metastore.plugins._config import FlavorConfig, StoreURL
 from metastore.plugins._secret import Masked, Secret
+from metastore.sql.paths import check_path, path_in_url
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -103,10 +104,7 @@ class FileConfig(EngineConfig):
 
     def location(self, flavor: str) -> str:
         """The path as it was given."""
-        path = "".join(
-            quote(each) if each in "%?" or each < " " else each for each in self.path.as_posix()
-        )
-        return f"{flavor}:///{path}"
+        return f"{flavor}:///{path_in_url(self.path)}"
 
     def identity(self) -> Hashable:
         """Which file it is, by whatever path: device and inode."""
@@ -118,44 +116,7 @@ class FileConfig(EngineConfig):
 
     def check(self, *, creating: bool) -> None:
         """Refuse a path that cannot be one, before the driver says less about it."""
-        path = self.path
-        offender = Offender("store", name=str(path))
-        if "\0" in str(path):
-            raise OpenError("the path of the store holds a NUL", offender=offender)
-        try:
-            if path.is_dir():
-                raise OpenError(
-                    f"{str(path)!r} is a folder, not a file",
-                    hint="name a file in it",
-                    offender=offender,
-                )
-            if path.exists():
-                if not path.is_file():
-                    raise NotAStoreError(
-                        f"{str(path)!r} is a device or a pipe, not a file",
-                        hint="correct the path",
-                        offender=offender,
-                    )
-            elif not creating:
-                raise StoreNotFoundError(
-                    f"there is no file {str(path)!r}",
-                    hint="correct the path; reading never creates a store",
-                    offender=offender,
-                )
-            elif not path.parent.is_dir():
-                raise StoreNotFoundError(
-                    f"there is no folder {str(path.parent)!r} for the store",
-                    hint="make the folder, or correct the path",
-                    offender=offender,
-                )
-        except OSError as error:
-            if isinstance(error, OpenError):
-                raise
-            raise OpenError(
-                f"the path {str(path)!r} cannot be reached ({error.strerror})",
-                hint="check the path and its permissions",
-                offender=offender,
-            ) from error
+        check_path(self.path, creating=creating)
 
 
 class ServerConfig(EngineConfig):

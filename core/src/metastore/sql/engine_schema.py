@@ -7,23 +7,20 @@ import time
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Table, inspect, select
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 from metastore.errors import (
     BusyError,
-    DamagedStoreError,
     MetastoreError,
     NotAStoreError,
     Offender,
     OpenError,
-    SchemaVersionError,
     StorageError,
     StoreNotFoundError,
 )
-from metastore.model import SIMPLE_TYPES
 from metastore.sql.engine_errors import LostConnectionError
 from metastore.sql.engine_lists import inexact_columns
 from metastore.sql.schema import SCHEMA_VERSION
+from metastore.sql.tables import StoreCheck, make_tables
 
 if TYPE_CHECKING:
     from metastore.sql.database import Session
@@ -62,13 +59,17 @@ def prepare(database: EngineDatabase, *, creating: bool, is_file: bool) -> None:
 
 
 def _tables(database: EngineDatabase) -> set[str]:
-    """The names of all tables in the database, or in the user's schema of it, in small letters."""
+    """The names of all tables in the database, or in the user's schema of it.
+
+    Ours in the letters of the schema, whatever the database makes of them.
+    """
+    ours = {name.lower(): name for name in database.schema.metadata.tables}
     with database.translated(), database.engine.connect() as connection:
-        return {name.lower() for name in inspect(connection).get_table_names()}
+        return {ours.get(name.lower(), name) for name in inspect(connection).get_table_names()}
 
 
-def _expected(database: EngineDatabase) -> set[str]:
-    return {table.name.lower() for table in database.schema.metadata.sorted_tables}
+def _missing_tables(database: EngineDatabase, tables: set[str]) -> list[str]:
+    return sorted(database.schema.metadata.tables.keys() - tables)
 
 
 # Making.
@@ -100,24 +101,13 @@ def _pause() -> None:
 
 
 def _make(database: EngineDatabase, session: Session) -> None:
-    schema, dialect = database.schema, database.dialect
-    for table in schema.metadata.sorted_tables:
-        session.execute(str(CreateTable(table).compile(dialect=dialect)))
-        for index in sorted(table.indexes, key=lambda each: str(each.name)):
-            session.execute(str(CreateIndex(index).compile(dialect=dialect)))
-    # ML Metadata looks for these whenever it opens a store, and writes what is missing.
-    rows = [
-        (name, None, int(kind), None, None, None, None)
-        for kind, names in sorted(SIMPLE_TYPES.items(), reverse=True)
-        for name in names
-    ]
-    database.insert(session, schema.type, rows)
+    make_tables(session)
     # Last: a store without it is half made.
-    database.insert_rows(session, schema.env, ("schema_version",), [(SCHEMA_VERSION,)])
+    database.insert_rows(session, database.schema.env, ("schema_version",), [(SCHEMA_VERSION,)])
 
 
 def _is_whole(database: EngineDatabase) -> bool:
-    if not _expected(database) <= _tables(database):
+    if _missing_tables(database, _tables(database)):
         return False
     try:
         return _versions(database) == [SCHEMA_VERSION]
@@ -130,70 +120,27 @@ def _is_whole(database: EngineDatabase) -> bool:
 
 def _check(database: EngineDatabase, tables: set[str], *, is_file: bool) -> None:
     """Raise unless this is a whole store of the schema that we read and write."""
-    where = database.location
-    offender = Offender("store", name=where)
+    check = StoreCheck(database.location)
     if not tables:
-        raise (NotAStoreError if is_file else StoreNotFoundError)(
-            f"{where} is an empty database, not a metadata store",
+        raise check.empty(
             hint="open it for writing to make a store of it, or correct the URL",
-            offender=offender,
+            error=NotAStoreError if is_file else StoreNotFoundError,
         )
-    if "mlmdenv" not in tables:
-        if "type" in tables and "artifact" in tables:
-            raise _version_error(where, 0, offender)
-        raise NotAStoreError(
-            f"{where} is a database of another program, not a metadata store",
-            hint="correct the URL, or use a database of its own",
-            offender=offender,
-        )
-    versions = _versions(database)
-    if versions != [SCHEMA_VERSION]:
-        if len(versions) == 1:
-            raise _version_error(where, versions[0], offender)
-        raise DamagedStoreError(
-            f"{where} holds {len(versions)} schema versions where there should be one",
-            hint=_DAMAGED,
-            offender=offender,
-        )
-    missing = sorted(_expected(database) - tables) or _missing_columns(database)
-    if missing:
-        raise DamagedStoreError(
-            f"{where} is a metadata store that lacks {', '.join(missing)}",
-            hint=_DAMAGED,
-            offender=offender,
-        )
-
-
-_DAMAGED = "its creation was interrupted, or it was changed by hand; restore it from a copy"
+    check.tables(tables)
+    try:
+        versions = _versions(database)
+    except LostConnectionError:
+        raise
+    except StorageError as error:
+        raise check.unreadable_versions() from error
+    check.versions(versions)
+    check.whole(_missing_tables(database, tables) or _missing_columns(database))
 
 
 def _versions(database: EngineDatabase) -> list[object]:
     statement = database.statement("version", lambda: select(database.schema.env.c.schema_version))
-    try:
-        with database.session(write=False) as session:
-            return [version for (version,) in session.rows(statement)]
-    except LostConnectionError:
-        raise
-    except StorageError as error:
-        raise NotAStoreError(
-            f"{database.location} has a table MLMDEnv that is not ML Metadata's",
-            hint="correct the URL",
-            offender=Offender("store", name=database.location),
-        ) from error
-
-
-def _version_error(where: str, version: object, offender: Offender) -> SchemaVersionError:
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        hint = "upgrade metastore-core"
-    else:
-        hint = "let ml-metadata upgrade a copy of it (enable_upgrade_migration), and open the copy"
-    return SchemaVersionError(
-        f"{where} has schema version {version}, and this release reads {SCHEMA_VERSION}",
-        hint=hint,
-        offender=offender,
-        found=version if isinstance(version, int) else None,
-        supported=SCHEMA_VERSION,
-    )
+    with database.session(write=False) as session:
+        return [version for (version,) in session.rows(statement)]
 
 
 def _missing_columns(database: EngineDatabase) -> list[str]:

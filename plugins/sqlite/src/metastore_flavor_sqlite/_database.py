@@ -7,7 +7,6 @@ import os
 import sqlite3
 import threading
 import time
-import weakref
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -46,7 +45,14 @@ from metastore import (
     StorageError,
 )
 from metastore.query import like
-from metastore.sql import Database, Schema, SchemaOptions, Session
+from metastore.sql import (
+    Database,
+    Schema,
+    SchemaOptions,
+    Session,
+    keep_for_ever,
+    watch_forks,
+)
 from metastore.sql.database import Row, Statement
 from metastore_flavor_sqlite._connections import Connection, Connections
 from metastore_flavor_sqlite._errors import translate
@@ -73,7 +79,6 @@ def _let_signals_in() -> int:
 # when the parent closes the file, and what the child closes is rolled back under the parent's
 # hands.  So a process gives up its idle connections before it forks, and a child never touches
 # those that were in use.
-_databases: weakref.WeakSet[SQLiteDatabase] = weakref.WeakSet()
 _in_use_at_fork: set[Path] = set()
 
 
@@ -126,7 +131,7 @@ class SQLiteDatabase(Database):
         self._turn = threading.RLock() if self._path is None else None
         self._lent: set[Connection] = set()
         self._left_behind = False
-        _databases.add(self)
+        watch_forks(self)
 
     # Connections.
 
@@ -284,7 +289,7 @@ class SQLiteDatabase(Database):
     def leave_parent(self) -> None:
         """Begin anew in a forked child."""
         if self._lent or len(self._idle):
-            _keep_for_ever((self._idle, *self._lent))
+            keep_for_ever((self._idle, *self._lent))
             if self._path is not None:
                 _in_use_at_fork.add(self._path)
         self._left_behind = self._path is None
@@ -439,27 +444,6 @@ def _closed_on_error(connection: sqlite3.Connection) -> Iterator[None]:
     except BaseException:
         connection.close()
         raise
-
-
-def _keep_for_ever(connections: object) -> None:
-    """Keep them open until the process is gone: the end of Python would close them."""
-    import ctypes
-
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connections))
-
-
-def _before_fork() -> None:
-    for database in list(_databases):
-        database.give_up_idle()
-
-
-def _in_child() -> None:
-    for database in list(_databases):
-        database.leave_parent()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_child=_in_child)
 
 
 def _last_ids() -> CompoundSelect[Any]:
