@@ -440,21 +440,21 @@ class SnapshotsOfNodes(SnapshotsOfNothing):
 
     def __init__(self, tables: Tables | None = None, *, mode: OpenMode = "rw") -> None:
         super().__init__(tables, mode=mode)
-        self._held: dict[NodeKind, set[int]] | None = None
+        self._there: dict[NodeKind, set[int]] | None = None
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         assert self._tables is not None
-        self._held = {kind: set(nodes) for kind, nodes in self._tables.nodes.items()}
+        self._there = {kind: set(nodes) for kind, nodes in self._tables.nodes.items()}
         with super().snapshot():
             yield
-        self._held = None
+        self._there = None
 
     def read_nodes(self, query: NodeQuery) -> list[AnyNode]:
         found = MemoryMetadataStore.read_nodes(self, query)
-        held = self._held
-        inside = held is not None and not by_a_second_thread()
-        return [node for node in found if not inside or node.id in (held or {})[query.kind]]
+        there = self._there
+        inside = there is not None and not by_a_second_thread()
+        return [node for node in found if not inside or node.id in (there or {})[query.kind]]
 
     def count(self, query: NodeQuery) -> int:
         return len(self.read_nodes(replace(query, after=None, limit=None)))
