@@ -272,6 +272,36 @@ class PropertiesOfAThousand(Tables):
         return [*found[:1000], *(replace(node, properties={}) for node in found[1000:])]
 
 
+class _Inclusive(Tables):
+    """Begins a page with the node behind which it should begin."""
+
+    def begins(self, query: NodeQuery) -> bool:
+        """Whether it does so for this query."""
+        return query.after is not None
+
+    def read_nodes(self, query: NodeQuery) -> list[AnyNode]:
+        if not self.begins(query):
+            return super().read_nodes(query)
+        after = query.after
+        found = super().read_nodes(replace(query, after=None, limit=None))
+        places = [cursor_of(node, query.order_by) for node in found]
+        at = places.index(after) if after in places else None
+        return super().read_nodes(query) if at is None else found[at:][: query.limit]
+
+
+@mutant("test_pages")
+class CursorsAreIncluded(_Inclusive):
+    """Compares a cursor with >= where it should with >."""
+
+
+@mutant("test_iterating")
+class PagesOfOneForEver(_Inclusive):
+    """Begins a page of one node with the node that was the last one, again and again."""
+
+    def begins(self, query: NodeQuery) -> bool:
+        return query.after is not None and query.limit == 1
+
+
 # Counting and iterating.
 
 
