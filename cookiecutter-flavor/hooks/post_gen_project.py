@@ -4,9 +4,9 @@ import json
 import shutil
 from pathlib import Path
 
-KIND = json.loads(r"""{{cookiecutter.kind | tojson}}""")
-CI = json.loads(r"""{{cookiecutter.ci | tojson}}""")
-PACKAGE = json.loads(r"""{{cookiecutter.__package | tojson}}""")
+KIND = json.loads(r'''{{cookiecutter.kind | tojson}}''')
+CI = json.loads(r'''{{cookiecutter.ci | tojson}}''')
+PACKAGE = json.loads(r'''{{cookiecutter.__package | tojson}}''')
 
 if KIND != "remote":
     Path("src", PACKAGE, "service.py").unlink()

@@ -5,9 +5,9 @@ import keyword
 import re
 import sys
 
-NAME = json.loads(r"""{{cookiecutter.name | tojson}}""")
-SUMMARY = json.loads(r"""{{cookiecutter.summary | tojson}}""")
-AUTHOR = json.loads(r"""{{cookiecutter.author | tojson}}""")
+NAME = json.loads(r'''{{cookiecutter.name | tojson}}''')
+SUMMARY = json.loads(r'''{{cookiecutter.summary | tojson}}''')
+AUTHOR = json.loads(r'''{{cookiecutter.author | tojson}}''')
 
 OURS = ("memory", "sqlite", "mysql", "kubeflow", "kubernetes")
 LONGEST_NAME = 24

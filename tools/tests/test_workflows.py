@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,8 @@ from ruamel.yaml import YAML
 
 import release
 from _building import ROOT
+
+from .judges import check_form, check_safety
 
 FOLDER = ROOT / ".github" / "workflows"
 CI, PUBLISH = FOLDER / "ci.yml", FOLDER / "publish.yml"
@@ -25,25 +25,14 @@ def load(path: Path) -> dict[str, Any]:
     return said
 
 
-def judge(*command: str) -> None:
-    """Run a judge that is installed beside this Python; show what it says if it finds fault."""
-    program = Path(sys.executable).with_name(command[0])
-    done = subprocess.run(
-        [str(program), *command[1:]], capture_output=True, text=True, check=False, cwd=ROOT
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def test_workflows_have_the_form_that_github_reads() -> None:
     """GitHub runs nothing of a file that has another one."""
-    files = [str(path) for path in WORKFLOWS]
-    judge("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *files)
+    check_form(WORKFLOWS)
 
 
 def test_workflows_are_safe() -> None:
     """Zizmor finds nothing, not even what it only suspects (persona auditor)."""
-    options = ["--offline", "--no-progress", "--strict-collection", "--persona", "auditor"]
-    judge("zizmor", *options, *(str(path) for path in WORKFLOWS))
+    check_safety(WORKFLOWS)
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)

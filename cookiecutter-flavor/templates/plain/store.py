@@ -10,16 +10,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from filelock import FileLock, Timeout
-from metastore import (
-    BaseMetadataStore,
-    BusyError,
-    Capabilities,
-    NotAStoreError,
-    OpenError,
-    OpenMode,
-    StorageError,
-    StoreNotFoundError,
-)
+from metastore import BaseMetadataStore, Capabilities, OpenMode
+from metastore.errors import BusyError, NotAStoreError, OpenError, StorageError, StoreNotFoundError
 from metastore.plain import PlainMetadataStore, Row, Tables, record_of, row_of
 
 from {{cookiecutter.__package}}.config import {{cookiecutter.__class}}Config
@@ -58,7 +50,7 @@ class {{cookiecutter.__class}}MetadataStore(PlainMetadataStore):
             There is no such store; nothing was made or changed.
         """
         store = cls(config, mode)
-        try:
+        with store._errors_as(OpenError):
             if not store._path.exists():
                 if mode == "r" or not create:
                     raise StoreNotFoundError(
@@ -67,12 +59,21 @@ class {{cookiecutter.__class}}MetadataStore(PlainMetadataStore):
                 with store.exclusive():
                     store._make()
             store._check()
-        except (OSError, StorageError) as error:
-            if isinstance(error, OpenError):
+        return store
+
+    @contextmanager
+    def _errors_as(self, kind: type[StorageError] | type[OpenError]) -> Iterator[None]:
+        """Turn errors of the operating system into one of ours."""
+        try:
+            yield
+        except OSError as error:
+            if isinstance(error, (kind, BusyError)):
                 raise
             reason = getattr(error, "strerror", None) or error
-            raise OpenError(f"{store.location} cannot be opened ({reason})") from error
-        return store
+            raise kind(
+                f"{self.location} cannot be used ({reason})",
+                hint="check the path, its permissions and the disk",
+            ) from error
 
     def _make(self) -> None:
         if not self._path.exists():
@@ -92,22 +93,18 @@ class {{cookiecutter.__class}}MetadataStore(PlainMetadataStore):
 
     def is_same(self, other: BaseMetadataStore) -> bool:
         """Whether both are open on one file."""
-        return isinstance(other, type(self)) and os.path.realpath(other._path) == os.path.realpath(
-            self._path
-        )
+        path = os.path.realpath(self._path)
+        return isinstance(other, type(self)) and os.path.realpath(other._path) == path
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Lock a file beside it; the operating system lets go of it when a process dies."""
         lock = FileLock(f"{self._path}.lock", timeout=self._lock_timeout)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise BusyError(
-                f"another process keeps {self.location} locked", hint="try again"
-            ) from error
-        except OSError as error:
-            raise StorageError(f"{self.location} cannot be locked ({error.strerror})") from error
+        with self._errors_as(StorageError):
+            try:
+                lock.acquire()
+            except Timeout as error:
+                raise BusyError(f"others keep {self.location} locked", hint="try again") from error
         try:
             yield
         finally:
@@ -119,7 +116,7 @@ class {{cookiecutter.__class}}MetadataStore(PlainMetadataStore):
         A last line without an end is of a writer who is at it, or was killed: it is no batch.
         """
         try:
-            with self._path.open("rb") as file:
+            with self._errors_as(StorageError), self._path.open("rb") as file:
                 if os.fstat(file.fileno()).st_size < self._end:
                     raise StorageError(f"{self.location} was cut, or replaced, while it was open")
                 file.seek(self._end)
@@ -127,10 +124,6 @@ class {{cookiecutter.__class}}MetadataStore(PlainMetadataStore):
                     if line.endswith(b"\n"):
                         tables.load(map(row_of, json.loads(line)))
                         self._end += len(line)
-        except OSError as error:
-            if isinstance(error, StorageError):
-                raise
-            raise StorageError(f"{self.location} cannot be read ({error.strerror})") from error
         except ValueError:
             # Without the cause, which holds the line.
             raise StorageError(
@@ -141,19 +134,17 @@ class {{cookiecutter.__class}}MetadataStore(PlainMetadataStore):
     def commit(self, rows: Sequence[Row]) -> None:
         """Append one line; it is on the disk when this returns."""
         line = json.dumps([record_of(row) for row in rows], allow_nan=False).encode() + b"\n"
-        try:
-            with self._path.open("r+b") as file:
-                # Of a writer who was killed.
-                file.truncate(self._end)
-                file.seek(self._end)
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            with suppress(OSError):
-                os.truncate(self._path, self._end)
-            raise StorageError(
-                f"{self.location} cannot be written ({error.strerror})",
-                hint="check the disk and the file's permissions",
-            ) from error
+        with self._errors_as(StorageError):
+            try:
+                with self._path.open("r+b") as file:
+                    # Of a writer who was killed.
+                    file.truncate(self._end)
+                    file.seek(self._end)
+                    file.write(line)
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError:
+                with suppress(OSError):
+                    os.truncate(self._path, self._end)
+                raise
         self._end += len(line)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import metastore
 import pytest
+from filelock import FileLock
 from metastore.testing import StoreContract
 
 from {{cookiecutter.__package}}.config import {{cookiecutter.__class}}Config
@@ -53,6 +54,27 @@ def test_a_line_that_was_cut_is_left_out(tmp_path: Path) -> None:
     _record(url, "second")
     with metastore.connect(url, mode="r") as store:
         assert [run.name for run in store.runs()] == ["first", "second"]
+
+
+def test_who_waits_too_long_is_told(tmp_path: Path) -> None:
+    """Where another one keeps the file locked, a write is BusyError when the time is up."""
+    path = tmp_path / "runs.jsonl"
+    url = f"{{cookiecutter.name}}:///{path.as_posix()}"
+    _record(url, "first")
+    with metastore.connect(f"{url}?lock_timeout=0") as store:
+        with FileLock(f"{path}.lock"), pytest.raises(metastore.BusyError):
+            store.write(metastore.Batch())
+        assert [run.name for run in store.runs()] == ["first"]
+
+
+def test_a_file_that_is_gone_takes_no_writes(tmp_path: Path) -> None:
+    """Nothing is written where nobody would find it: a file that was removed is an error."""
+    path = tmp_path / "runs.jsonl"
+    with metastore.connect(f"{{cookiecutter.name}}:///{path.as_posix()}") as store:
+        path.unlink()
+        with pytest.raises(metastore.StorageError), store.run("train"):
+            pass
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("line", [b"[{}]\n", b"{\n", b'[{"row": "artifact"}]\n', b"\xff\n"])

@@ -7,15 +7,20 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from .served import Served, serving
+if TYPE_CHECKING:
+    from .served import Served
 
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
     """Start ``metastore serve STORE --port 0 OPTIONS...``; every server is stopped at the end."""
+    # Not above: it needs ml-metadata, and this file is read where there is none, too.
+    from .served import serving
+
     with ExitStack() as stack:
 
         def start(store: str, *options: str) -> Served:

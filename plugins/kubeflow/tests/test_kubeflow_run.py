@@ -7,6 +7,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+pytest.importorskip(
+    "ml_metadata", reason="without ml-metadata nothing is served; `tox -e protobuf6` tests it here"
+)
+
 import metastore
 
 from .kubeflow import replay

@@ -10,13 +10,18 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
+
+pytest.importorskip(
+    "ml_metadata", reason="without ml-metadata nothing is served; `tox -e protobuf6` tests it here"
+)
+
+import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from ml_metadata.proto import metadata_store_pb2 as pb
 from ml_metadata.proto import metadata_store_service_pb2 as service
@@ -500,7 +505,7 @@ def test_who_is_given_up_is_told_what_is_known(serve: Serve, signals: int) -> No
     locked.release()
     assert "1 calls had not ended" in served.log
     assert "Traceback" not in served.log
-    with sqlite3.connect(served.folder / "s.db") as connection:
+    with closing(sqlite3.connect(served.folder / "s.db")) as connection:
         names = [name for (name,) in connection.execute("SELECT name FROM Artifact")]
     assert "waiting" not in names
 

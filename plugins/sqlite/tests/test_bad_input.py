@@ -1,4 +1,4 @@
-"""What cannot be written, what is no store, and a disk that is full: an error that says what to do.
+"""What is no store, what may not be touched, a full disk: an error that says what to do.
 
 Each error is of its class, names the offender, and leaves everything as it was.
 """
@@ -18,165 +18,29 @@ import pytest
 
 import metastore
 from metastore import (
-    AlreadyExistsError,
-    Artifact,
-    Batch,
     DamagedStoreError,
-    EventType,
-    InvalidError,
-    Merge,
     MetastoreError,
     NodeQuery,
     NotAStoreError,
-    NotFoundError,
     OpenError,
-    PropertyKind,
-    ReadOnlyError,
     SchemaVersionError,
     StorageError,
 )
+from metastore_flavor_sqlite._database import SQLiteDatabase
+from metastore_flavor_sqlite._schema import check_schema
 
 from .helpers import (
     ARTIFACT,
     CONTEXT,
-    EXECUTION,
     answer_of,
     connect,
     fingerprint,
-    listing,
     open_file,
     real_stores,
     sample,
     start,
     url_of,
 )
-
-# Batches.
-
-
-class Bad(NamedTuple):
-    """What a batch that breaks a rule comes to."""
-
-    fill: Callable[[Batch], object]
-    error: type[MetastoreError]
-    said: str
-    """A word of the message: the offender, or what to do."""
-
-
-def _cycle(batch: Batch) -> None:
-    first, second, third = (batch.context("C", name=f"new {n}") for n in range(3))
-    batch.parent(first, second)
-    batch.parent(second, third)
-    batch.parent(third, first)
-
-
-def _cycle_with_stored(batch: Batch) -> None:
-    new = batch.context("C", name="new")
-    batch.parent(new, 1)
-    batch.parent(2, new)
-
-
-def _same_event(batch: Batch) -> None:
-    batch.event(1, 1, EventType.OUTPUT)
-
-
-def _two_external_ids(batch: Batch) -> None:
-    batch.artifact("A", external_id="x")
-    batch.artifact("A", external_id="x")
-
-
-_BAD: dict[str, Bad] = {
-    "unknown type": Bad(lambda b: b.artifact("Nope"), NotFoundError, "Nope"),
-    "unknown type id": Bad(lambda b: b.execution(4242), NotFoundError, "4242"),
-    "type of another kind": Bad(lambda b: b.context("A", name="c"), NotFoundError, "context type"),
-    "no type": Bad(lambda b: b.artifact(), InvalidError, "type"),
-    "int for a double": Bad(
-        lambda b: b.artifact("A", properties={"d": 1}), InvalidError, "write it as a float"
-    ),
-    "text for an int": Bad(lambda b: b.artifact("A", properties={"i": "1"}), InvalidError, "'i'"),
-    "undeclared": Bad(lambda b: b.artifact("A", properties={"x": 1}), InvalidError, "custom"),
-    "no content": Bad(
-        lambda b: b.artifact("A", custom_properties={"k": None}),  # type: ignore[dict-item]
-        InvalidError,
-        "no content",
-    ),
-    "not a number": Bad(
-        lambda b: b.artifact("A", custom_properties={"k": float("nan")}), InvalidError, "NaN"
-    ),
-    "beyond 64 bits": Bad(
-        lambda b: b.artifact("A", custom_properties={"k": 2**63}), InvalidError, "64 bits"
-    ),
-    "half a character": Bad(lambda b: b.artifact("A", name="\ud800"), InvalidError, "surrogate"),
-    "dangling event": Bad(
-        lambda b: b.event(1, 4242, EventType.INPUT), NotFoundError, "execution with id 4242"
-    ),
-    "event of a negative id": Bad(lambda b: b.event(-1, 1, EventType.INPUT), NotFoundError, "-1"),
-    "event of an id beyond 64 bits": Bad(
-        lambda b: b.event(2**70, 1, EventType.INPUT), NotFoundError, str(2**70)
-    ),
-    "event without a type": Bad(lambda b: b.event(1, 1, EventType.UNKNOWN), InvalidError, "INPUT"),
-    "event that is there": Bad(_same_event, AlreadyExistsError, "event"),
-    "dangling link": Bad(lambda b: b.attribution(4242, 1), NotFoundError, "4242"),
-    "own parent": Bad(lambda b: b.parent(1, 1), InvalidError, "own parent"),
-    "cycle": Bad(_cycle, InvalidError, "cycle"),
-    "cycle through what is stored": Bad(_cycle_with_stored, InvalidError, "cycle"),
-    "parent that is there": Bad(lambda b: b.parent(1, 2), AlreadyExistsError, "exists"),
-    "context without a name": Bad(lambda b: b.context("C"), InvalidError, "name"),
-    "name that is taken": Bad(
-        lambda b: b.artifact("A", name="taken"), AlreadyExistsError, "choose another name"
-    ),
-    "external id that is taken": Bad(
-        lambda b: b.artifact("A", external_id="taken"), AlreadyExistsError, "external id"
-    ),
-    "one external id twice": Bad(_two_external_ids, AlreadyExistsError, "external id"),
-    "update of nobody": Bad(
-        lambda b: b.artifact(properties={}, mode=Merge(4242)), NotFoundError, "4242"
-    ),
-    "type that lost a property": Bad(
-        lambda b: b.type(ARTIFACT, "A", {"i": PropertyKind.INT}), AlreadyExistsError, "'d'"
-    ),
-    "type whose property changed": Bad(
-        lambda b: b.type(ARTIFACT, "A", {"i": PropertyKind.STRING}, can_omit_properties=True),
-        AlreadyExistsError,
-        "'i'",
-    ),
-}
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with two contexts, one below the other, an execution and an artifact it wrote."""
-    path = tmp_path_factory.mktemp("filled") / "store.db"
-    with connect(path) as store:
-        batch = Batch()
-        batch.type(ARTIFACT, "A", {"i": PropertyKind.INT, "d": PropertyKind.DOUBLE})
-        batch.type(EXECUTION, "E")
-        batch.type(CONTEXT, "C")
-        artifact = batch.artifact("A", name="taken", external_id="taken")
-        batch.event(artifact, batch.execution("E"), EventType.OUTPUT)
-        batch.parent(batch.context("C", name="child"), batch.context("C", name="parent"))
-        store.write(batch)
-    return path
-
-
-@pytest.mark.parametrize("bad", _BAD.values(), ids=_BAD)
-def test_a_batch_that_breaks_a_rule(bad: Bad, filled: Path) -> None:
-    """It raises its class with a word that helps, and nothing of the batch is written."""
-    store = open_file(filled)
-    before = listing(store)
-    batch = Batch()
-    # Good drafts in front of the bad one must not be written either.
-    batch.type(ARTIFACT, "New", {"n": PropertyKind.INT})
-    batch.artifact("New", properties={"n": 1})
-    bad.fill(batch)
-    with pytest.raises(bad.error) as raised:
-        store.write(batch)
-    assert bad.said in str(raised.value)
-    assert raised.value.offender is not None
-    assert "\n" not in str(raised.value)
-    assert listing(store) == before
-    store.close()
-
 
 # Files.
 
@@ -316,6 +180,60 @@ def test_a_file_that_is_no_store(bad: BadFile, mode: Any, tmp_path: Path) -> Non
     assert "\n" not in str(raised.value)
     assert raised.value.offender is not None
     assert fingerprint(path) == before
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[sqlite3.Connection]:
+    """Every connection that the flavor opens."""
+    seen: list[sqlite3.Connection] = []
+    original = SQLiteDatabase._open_file
+
+    def watched(self: SQLiteDatabase, uri: str) -> sqlite3.Connection:
+        seen.append(original(self, uri))
+        return seen[-1]
+
+    monkeypatch.setattr(SQLiteDatabase, "_open_file", watched)
+    return seen
+
+
+def _all_closed(connections: list[sqlite3.Connection]) -> bool:
+    for each in connections:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            each.execute("SELECT 1")
+    return bool(connections)
+
+
+@pytest.mark.parametrize("mode", ["r", "rw"])
+@pytest.mark.parametrize("name", ["text", "another program's", "two versions", "cut off"])
+def test_a_file_that_is_no_store_is_not_held(
+    name: str, mode: Any, tmp_path: Path, opened: list[sqlite3.Connection]
+) -> None:
+    """What cannot be opened is closed before the error comes, though the error is kept."""
+    path = tmp_path / "store.db"
+    _BAD_FILES[name].make(path)
+    opened.clear()
+    with pytest.raises(MetastoreError) as raised:
+        connect(path, mode)
+    assert _all_closed(opened)
+    assert isinstance(raised.value, _BAD_FILES[name].error)
+
+
+def test_a_store_that_is_removed_while_it_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: list[sqlite3.Connection]
+) -> None:
+    """It is an `OpenError`, and what was opened is closed."""
+    path = tmp_path / "store.db"
+    open_file(path).close()
+
+    def slow(database: SQLiteDatabase) -> None:
+        check_schema(database)
+        path.unlink()
+
+    monkeypatch.setattr("metastore_flavor_sqlite.store.check_schema", slow)
+    with pytest.raises(OpenError, match="cannot be reached") as raised:
+        connect(path)
+    assert _all_closed(opened)
+    assert raised.value.hint is not None
 
 
 def _command(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -483,18 +401,6 @@ def test_a_folder_that_may_not_be_written(open_folder: Path) -> None:
     assert list(open_folder.iterdir()) == []
 
 
-def test_a_store_open_for_reading_is_not_written(tmp_path: Path) -> None:
-    """A write to a store that was opened with mode "r" is `ReadOnlyError`."""
-    path = tmp_path / "store.db"
-    _plain_store(path)
-    before = fingerprint(path)
-    store = open_file(path, "r")
-    with pytest.raises(ReadOnlyError, match="mode='rw'"):
-        store.write(sample())
-    store.close()
-    assert fingerprint(path) == before
-
-
 # The disk.
 
 
@@ -561,31 +467,3 @@ def _whole(path: Path) -> bool:
         return bool(database.execute("PRAGMA integrity_check").fetchone() == ("ok",))
     finally:
         database.close()
-
-
-# Questions.
-
-
-@pytest.mark.parametrize(
-    "conditions",
-    [
-        {"ids": [0, -1, 2**63, 2**70, -(2**70)]},
-        {"names": ["'; DROP TABLE Artifact; --", "%", "\0", '"', "\\"]},
-        {"uris": ["", "\0\0"]},
-        {"external_ids": ["\0", ""]},
-        {"type_names": ["\0", "T' OR '1'='1"]},
-        {"context_ids": [2**70]},
-        {"names": []},
-    ],
-    ids=lambda conditions: next(iter(conditions)),
-)
-def test_odd_questions_find_nothing(conditions: dict[str, Any], tmp_path: Path) -> None:
-    """Ids beyond any, text that looks like SQL and empty lists find nothing and break nothing."""
-    path = tmp_path / "store.db"
-    store = open_file(path)
-    store.write(sample(count=2, uri="/x"))
-    assert store.read_nodes(NodeQuery(ARTIFACT, **conditions)) == []
-    assert store.count(NodeQuery(ARTIFACT, **conditions)) == 0
-    [first, _] = store.read_nodes(NodeQuery(ARTIFACT))
-    assert isinstance(first, Artifact)
-    store.close()

@@ -20,7 +20,6 @@ from metastore import (
     Batch,
     EventQuery,
     EventType,
-    Execution,
     InvalidError,
     LinkKind,
     LinkQuery,
@@ -893,14 +892,6 @@ def test_a_store_in_memory_is_its_own(tmp_path: Path, monkeypatch: pytest.Monkey
     first.close()
     second.close()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_executions_have_their_own_ids(tmp_path: Path) -> None:
-    """Artifacts, executions and contexts each count their ids from 1."""
-    with connect(tmp_path / "store.db") as store:
-        written = write_run_like(store)
-        assert {each.id for kind in NodeKind for each in written.nodes[kind]} == {1}
-        assert isinstance(store.execution(1).node, Execution)
 
 
 @pytest.mark.parametrize("how", ["removed", "replaced"])

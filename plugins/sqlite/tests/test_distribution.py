@@ -12,12 +12,6 @@ def test_sqlite_is_the_one_flavor_declared() -> None:
     ]
 
 
-def test_every_declared_entry_point_loads() -> None:
-    """Each entry point names something that can be imported: discovery would hide it if not."""
-    for point in distribution("metastore-flavor-sqlite").entry_points:
-        point.load()
-
-
 def test_types_are_for_users_too() -> None:
     """The installed package is marked as typed, so that users' type checkers read it."""
     assert files("metastore_flavor_sqlite").joinpath("py.typed").is_file()

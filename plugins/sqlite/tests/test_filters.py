@@ -6,6 +6,7 @@ import math
 import os
 import random
 import signal
+from collections.abc import Iterator
 from types import FrameType
 
 import pytest
@@ -90,7 +91,7 @@ LARGEST = {
 
 
 @pytest.fixture
-def store() -> SQLiteMetadataStore:
+def store() -> Iterator[SQLiteMetadataStore]:
     """A store in memory with one artifact that is easily found, in many contexts."""
     opened = SQLiteMetadataStore.open(SQLiteConfig())
     batch = Batch()
@@ -100,7 +101,8 @@ def store() -> SQLiteMetadataStore:
     for number in range(50):
         batch.attribution(batch.context("T", name=str(number)), artifact)
     opened.write(batch)
-    return opened
+    yield opened
+    opened.close()
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -307,7 +308,7 @@ def test_a_cycle_of_dags_is_read(tmp_path: Path) -> None:
     """A damaged store whose DAGs belong to one another is read, whatever it says."""
     path = tmp_path / "kubeflow.sqlite"
     mlmd.write_kubeflow(path)
-    with sqlite3.connect(path) as damaged:
+    with closing(sqlite3.connect(path)) as damaged, damaged:
         damaged.execute(
             "UPDATE ExecutionProperty SET int_value = 7 "
             "WHERE execution_id = 6 AND name = 'parent_dag_id'"

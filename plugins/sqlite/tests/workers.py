@@ -5,11 +5,13 @@ A worker prints its answer as JSON.  Those that race say "ready" and wait for a 
 
 from __future__ import annotations
 
+import gc
 import json
 import multiprocessing
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -188,7 +190,8 @@ def fork_and_leave_block(path: str) -> Any:
             child = os.fork()
             if child:
                 status = os.waitpid(child, 0)[1]
-                seen = len(connect(path, mode="r").artifacts())
+                with connect(path, mode="r") as reader:
+                    seen = len(reader.artifacts())
     except MetastoreError as error:
         assert os.getpid() != parent
         sys.exit(7 if type(error).__name__ == "ForkError" else 1)
@@ -256,10 +259,21 @@ def fork_memory(_: str) -> Any:
             attempt(lambda: len(store.artifacts())),
             attempt(lambda: store.write(artifacts(1, prefix="child ")).artifacts[0].id),
             attempt(store.close),
+            warnings_of_garbage(),
         ]
 
     first = in_fork(child)
-    return {"child": first, "parent": len(store.artifacts())}
+    found = len(store.artifacts())
+    store.close()
+    return {"child": first, "parent": found}
+
+
+def warnings_of_garbage() -> list[str]:
+    """What is said when the garbage is collected; from Python 3.13 on, of open connections."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        gc.collect()
+    return [str(each.message) for each in caught]
 
 
 def fork_with_threads(path: str) -> Any:

@@ -145,8 +145,10 @@ def read_events(session: Session, query: EventQuery) -> list[Event]:
     schema = database.schema
     event = schema.event.c
     lists = Lists(database)
-    lists.add("artifact_ids", query.artifact_ids, lambda among: among(event.artifact_id))
-    lists.add("execution_ids", query.execution_ids, lambda among: among(event.execution_id))
+    lists.add_two(
+        ("artifact_ids", query.artifact_ids, event.artifact_id),
+        ("execution_ids", query.execution_ids, event.execution_id),
+    )
 
     def build() -> Select[Any]:
         return (
@@ -205,8 +207,9 @@ def read_links(session: Session, query: LinkQuery) -> list[Link]:
     table, other = database.schema.links[query.kind]
     context = table.c.context_id
     lists = Lists(database)
-    lists.add("context_ids", query.context_ids, lambda among: among(context))
-    lists.add("other_ids", query.other_ids, lambda among: among(other))
+    lists.add_two(
+        ("context_ids", query.context_ids, context), ("other_ids", query.other_ids, other)
+    )
 
     def build() -> Select[Any]:
         conditions = (condition() for condition in lists.conditions)

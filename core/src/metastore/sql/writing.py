@@ -35,6 +35,7 @@ from metastore.model import (
 from metastore.query import NodeQuery
 from metastore.sql.codec import property_rows
 from metastore.sql.database import Session
+from metastore.sql.lists import are_too_many_pairs
 from metastore.sql.pages import read_nodes
 from metastore.sql.types import TypeCache
 
@@ -148,14 +149,22 @@ class SQLTransaction(Transaction):
 
     def _events(self, pairs: set[tuple[int, int]]) -> set[EventKey]:
         event = self._schema.event.c
+        artifacts, executions = {a for a, _ in pairs}, {e for _, e in pairs}
+        too_many = are_too_many_pairs(artifacts, executions)
+        execution = self._database.unindexed(event.execution_id) if too_many else event.execution_id
         rows = self._rows(
-            ("events of",),
-            {"artifacts": {a for a, _ in pairs}, "executions": {e for _, e in pairs}},
+            ("events of", too_many),
+            {"artifacts": artifacts, "executions": executions},
             lambda among: select(event.artifact_id, event.execution_id, event.type).where(
-                among(event.artifact_id, "artifacts"), among(event.execution_id, "executions")
+                among(event.artifact_id, "artifacts"), among(execution, "executions")
             ),
         )
-        return {(a, e, EventType(type)) for a, e, type in rows if type in _EVENT_TYPES}
+        # The two lists cross: what belongs to pairs that nobody asked for is dropped.
+        return {
+            (a, e, EventType(type))
+            for a, e, type in rows
+            if (a, e) in pairs and type in _EVENT_TYPES
+        }
 
     def _parents(self, contexts: set[int]) -> set[tuple[int, int]]:
         link = self._schema.parent_context.c

@@ -165,6 +165,7 @@ class BatchContract(ContractBase):
         On failure: an index or cache in memory kept names, external ids or types of the batch that
         failed. Put them there when the transaction commits, not before.
         """
+        needs(store, "atomic_batch", "full")
         for how in ("node", "event", "property"):
             batch = batch_with("Fine")
             batch.artifact("Fine", name=f"n {how}", external_id=f"x {how}")

@@ -57,12 +57,22 @@ READS: list[Callable[[BaseMetadataStore], object]] = [
     lambda store: store.read_links(LinkQuery(LinkKind.PARENT)),
     lambda store: store.count(NodeQuery(EXECUTION)),
     lambda store: list(store.iterate(NodeQuery(EXECUTION))),
+    lambda store: store.find_nodes(NodeQuery(ARTIFACT)),
+    lambda store: store.find_nodes(NodeQuery(CONTEXT, filter=Filter.parse(CONTEXT, "id > 0"))),
 ]
 
 
 def _enter_transaction(store: BaseMetadataStore) -> None:
     with store.transaction():
         pass
+
+
+def _all_ids(store: BaseMetadataStore) -> dict[str, list[int]]:
+    """Every id that the store has given, by what has it; no events where they have none."""
+    found = {f"{kind.label}s": ids(store, kind) for kind in NodeKind}
+    found["types"] = [each.id for kind in NodeKind for each in types(store, kind).values()]
+    found["events"] = [each.id for each in events(store) if each.id]
+    return found
 
 
 def _filled(store: BaseMetadataStore) -> None:
@@ -124,6 +134,17 @@ class LifecycleContract(ContractBase):
         with pytest.raises(ClosedError):
             _enter_transaction(store)
 
+    def test_a_snapshot_after_close(self, store: BaseMetadataStore) -> None:
+        """A snapshot of a closed store is ClosedError. [10.3]
+
+        On failure: `snapshot` begins with the connection, or does nothing until the first read.
+        Ask whether the store is closed when the block is entered: this one is empty.
+        """
+        needs(store, "snapshot")
+        store.close()
+        with pytest.raises(ClosedError), store.snapshot():
+            pass
+
     def test_location(self, store: BaseMetadataStore) -> None:
         """The location is a URL with the flavor's scheme, open or closed. [10.3, 10.7]
 
@@ -138,12 +159,18 @@ class LifecycleContract(ContractBase):
     def test_a_store_tells_itself_from_others(
         self, store: BaseMetadataStore, new_store: MakeStore
     ) -> None:
-        """A store is the same as itself, and not the same as a store of other data. [10.9]
+        """A store is the same as itself, and not the same as a store of other data, open or closed.
+        [10.3, 10.9]
 
         On failure: compare in `is_same` what identifies the data (path, or host, database and
-        schema), not the class. If the two stores are the same, `make_store` opened one place twice.
+        schema), not the class; keep it when the store is closed. If the two stores are the same,
+        `make_store` opened one place twice.
         """
         other = new_store()
+        assert store.is_same(store)
+        assert not store.is_same(other)
+        assert not other.is_same(store)
+        store.close()
         assert store.is_same(store)
         assert not store.is_same(other)
         assert not other.is_same(store)
@@ -179,6 +206,33 @@ class LifecycleContract(ContractBase):
         assert contents(again) == before
         put(again, ARTIFACT)
         assert len(ids(again, ARTIFACT)) == 2
+
+    def test_ids_are_not_given_again(self, store: BaseMetadataStore, open_again: Reopen) -> None:
+        """Ids go on from where they were when a store is opened again, and none is given twice.
+        [1.3]
+
+        On failure: a counter in memory began at 1 again, or at the number of rows: begin behind the
+        highest stored id, of each kind of nodes, of types and of events. A part of the id that says
+        which process gave it must rise from process to process.
+        """
+        _filled(store)
+        last = store
+        for name in ("second", "third"):
+            before = _all_ids(last)
+            last.close()
+            last = open_again(store, "rw")
+            assert _all_ids(last) == before
+            batch = batch_with(name)
+            made, ran = batch.artifact(name), batch.execution(name)
+            batch.context(name, name=name)
+            batch.event(made, ran, EventType.OUTPUT)
+            last.write(batch)
+            after = _all_ids(last)
+            for what, given in before.items():
+                new = set(after[what]) - set(given)
+                assert len(after[what]) == len(given) + len(new)
+                assert bool(new) is bool(given)
+                assert min(new, default=1) > max(given, default=0), what
 
     def test_two_stores_over_the_same_data(
         self, store: BaseMetadataStore, open_again: Reopen
@@ -408,32 +462,47 @@ class LifecycleContract(ContractBase):
         assert compare_stores(*stores.values()) == []
 
     def test_readers_see_whole_batches(self, store: BaseMetadataStore) -> None:
-        """A reader sees all nodes of a batch or none, while another thread writes. [7.3]
+        """A reader sees all nodes and events of a batch or none, each whole, while another thread
+        writes. [7.3, 8.12]
 
         On failure: a reader saw half a batch: inserts are committed one by one, or `read_nodes`
-        reads a long answer in several requests that are no one state. Commit once, at the end of
-        the block.
+        reads a long answer, or nodes and then their properties, in several requests that are no one
+        state. Commit once, at the end of the block, and read each answer in one transaction.
         """
-        prepare(store)
+        prepare(store, a=INT)
         size, batches = 7, 15
 
         def write() -> None:
             for _ in range(batches):
                 batch = Batch()
+                ran = batch.execution("T", properties={"a": 1})
                 for _ in range(size):
-                    batch.artifact("T", custom_properties={"p": "q"})
+                    made = batch.artifact("T", properties={"a": 1}, custom_properties={"p": "q"})
+                    batch.event(made, ran, EventType.OUTPUT, path=["out", 0])
                 store.write(batch)
 
         with ThreadPoolExecutor(1) as pool:
             writing = pool.submit(write)
             while True:
                 done = writing.done()
+                told = events(store)
                 found = read(store, ARTIFACT)
-                assert len(found) % size == 0
+                ran = read(store, EXECUTION)
+                # What is read later may be more, and never less.
+                after = events(store)
+                assert len(told) % size == len(found) % size == len(after) % size == 0
+                assert len(told) <= len(found) <= size * len(ran)
+                assert {each.path for each in after} <= {("out", 0)}
+                assert all(node.custom_properties == {"p": "q"} for node in found)
+                assert all(node.properties == {"a": 1} for node in [*found, *ran])
+                artifacts, executions = {node.id for node in found}, {node.id for node in ran}
+                assert {each.artifact_id for each in told} <= artifacts
+                assert {each.execution_id for each in told} <= executions
+                assert artifacts <= {each.artifact_id for each in after}
                 if done:
                     break
             writing.result()
-        assert len(found) == size * batches
+        assert len(told) == len(found) == size * batches
 
     def test_errors_in_threads_stay_there(self, store: BaseMetadataStore) -> None:
         """A batch refused in one thread harms no other thread's. [9.6, 10.5]
@@ -509,17 +578,6 @@ class LifecycleContract(ContractBase):
         found.pop("types")
         assert found == {what: [] for what in found}
         assert len(found) == 1 + len(NodeKind) + len(LinkKind)
-
-    def test_a_snapshot_after_close(self, store: BaseMetadataStore) -> None:
-        """A snapshot of a closed store is ClosedError, as every read in it. [10.3]
-
-        On failure: check in `snapshot` that the store is open, before the block begins, as every
-        other method does.
-        """
-        needs(store, "snapshot")
-        store.close()
-        with pytest.raises(ClosedError), store.snapshot():
-            pass
 
     def test_filters_after_close(self, store: BaseMetadataStore) -> None:
         """Finding and counting nodes by a filter is ClosedError once the store is closed. [10.3]

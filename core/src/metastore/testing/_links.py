@@ -23,6 +23,7 @@ from metastore.testing._base import (
     chain,
     ids,
     links,
+    needs,
     needs_transaction,
     one,
     prepare,
@@ -51,7 +52,7 @@ class LinkContract(ContractBase):
 
     @LINKS
     def test_links_of_stored_nodes(self, store: BaseMetadataStore, kind: LinkKind) -> None:
-        """A link connects two stored nodes, and changes neither. [6.1]
+        """A link connects two stored nodes, and changes neither. [6.1, 6.6]
 
         On failure: `Changes.links[kind]` has pairs of context and other end; for a parent link, of
         child and parent. If they came back turned round or as another kind, look at the columns; if
@@ -129,6 +130,7 @@ class LinkContract(ContractBase):
         On failure: a `write` of your own compared an id with a `Ref`, or only stored contexts.
         Compare the two ends as they are given; a backend's CHECK comes too late for the offender.
         """
+        needs(store, "atomic_batch", "full")
         prepare(store)
         stored = put(store, CONTEXT, name="stored").id
         batch = Batch()
@@ -161,6 +163,7 @@ class LinkContract(ContractBase):
         `transaction` swallowed the error. A `write` of your own has to walk the links between its
         drafts.
         """
+        needs(store, "atomic_batch", "full")
         prepare(store)
         batch = Batch()
         refs = [batch.context("T", name=str(number)) for number in range(length)]
@@ -172,15 +175,16 @@ class LinkContract(ContractBase):
         """A cycle that needs stored links and several new ones is InvalidError. [6.4]
 
         On failure: `questions.parents_of` has the stored ends of all new links at once: answer the
-        links above each of them. Here the way leads from a new context over "a" to "b", by a stored
-        link.
+        links above each of them, all the way up. Here the way leads from a new context to "a", and
+        over "b", which is no end of a new link, to "c".
         """
-        (a, b), _ = chain(store, 2)
+        needs(store, "atomic_batch", "full")
+        (a, _b, c), _ = chain(store, 3)
         batch = Batch()
-        batch.parent(b, put(store, CONTEXT, name="bystander").id)
+        batch.parent(c, put(store, CONTEXT, name="bystander").id)
         middle = batch.context("T", name="middle")
         batch.parent(middle, a)
-        batch.parent(b, middle)
+        batch.parent(c, middle)
         refuse(store, batch, InvalidError, kind="parent context")
 
     def test_several_parents_and_ways(self, store: BaseMetadataStore) -> None:
@@ -269,6 +273,8 @@ class LinkContract(ContractBase):
         `write` of your own must ask each `Ref` for its kind. For parent links that is a context
         twice.
         """
+        if kind is PARENT:
+            needs(store, "atomic_batch", "full")
         context, other = _ends(store, kind)
         for number, wrong in enumerate(each for each in NodeKind if each is not CONTEXT):
             batch = Batch()
@@ -288,6 +294,8 @@ class LinkContract(ContractBase):
         On failure: in a `write` of your own, compare `Ref.batch` with the number of the batch (0
         fits any) before you take the draft in its place: here there is one, of the right kind.
         """
+        if kind is PARENT:
+            needs(store, "atomic_batch", "full")
         context, other = _ends(store, kind)
         for at in range(2):
             ends = [context, other]

@@ -290,7 +290,7 @@ class ReuseContract(ContractBase):
     def test_reuse_needs_something_to_find_by(
         self, store: BaseMetadataStore, kind: NodeKind, by: Any, fields: dict[str, Any]
     ) -> None:
-        """Reuse by what the draft, or its kind, does not have is InvalidError. [4.20]
+        """Reuse by what the draft, its kind, or no node at all has is InvalidError. [4.20, 4.21]
 
         On failure: the planner refuses it before it asks for names; if nodes were found, your
         `write` searched with an empty text, which matches all nodes without one. Ask also whether
@@ -302,7 +302,7 @@ class ReuseContract(ContractBase):
         refuse(store, batch, InvalidError, kind=kind.label, index=0)
 
     def test_reuse_needs_a_known_way(self, store: BaseMetadataStore) -> None:
-        """An unknown `on_found` is InvalidError. [4.20]
+        """An unknown `on_found` is InvalidError. [4.21]
 
         On failure: the chain of `if on_found == ...` in a `write` of your own ends in an `else`
         that means "keep" or "replace". Make its end an `InvalidError`.

@@ -294,6 +294,7 @@ class TypeContract(ContractBase):
         kinds; the question does not say for which kind it is asked. A `write` of your own compares
         the drafts of the batch with one another, too.
         """
+        needs(store, "atomic_batch", "full")
         for owner in NodeKind:
             name, taken = f"Second {owner.label}", f"of {owner.label}"
             store.write(_draft(owner, f"First {owner.label}", external_id=taken))
@@ -429,6 +430,7 @@ class TypeContract(ContractBase):
         by type has stored the first when the second is refused: compare all drafts before you send
         any.
         """
+        needs(store, "atomic_batch", "full")
         batch = _draft(properties={"a": INT})
         batch.type(ARTIFACT, "T", {"a": INT, "b": INT})
         refuse(store, batch, AlreadyExistsError, index=1, property="b")

@@ -430,7 +430,7 @@ class UpdateContract(ContractBase):
     @MODES
     @pytest.mark.parametrize("id", [None, "1", 1.0, True, [1]])
     def test_an_update_needs_an_id(self, stored: BaseMetadataStore, mode: Any, id: Any) -> None:
-        """An update whose id is no integer is InvalidError. [4.10]
+        """An update whose id is no integer is InvalidError. [4.21]
 
         On failure: a `write` of your own compared 1.0 or True with stored ids, and Python calls
         them equal to 1. Ask `isinstance(id, int)` and not bool before you look anything up.

@@ -142,8 +142,9 @@ class SQLiteDatabase(Database):
         else:
             how = "mode=rwc" if self.may_create else "mode=rw"
             connection = self._open_file(_uri(self._path, how))
-        # Every write is on the disk when it returns, in both journal modes.
-        connection.execute("PRAGMA synchronous = FULL")
+        with _closed_on_error(connection):
+            # Every write is on the disk when it returns, in both journal modes.
+            connection.execute("PRAGMA synchronous = FULL")
         return connection
 
     def _open_file(self, uri: str) -> sqlite3.Connection:
@@ -157,9 +158,10 @@ class SQLiteDatabase(Database):
             check_same_thread=False,
             cached_statements=256,
         )
-        for name, count, function in _FUNCTIONS:
-            connection.create_function(name, count, function, deterministic=True)
-        connection.set_progress_handler(_let_signals_in, _STEPS_BETWEEN_SIGNALS)
+        with _closed_on_error(connection):
+            for name, count, function in _FUNCTIONS:
+                connection.create_function(name, count, function, deterministic=True)
+            connection.set_progress_handler(_let_signals_in, _STEPS_BETWEEN_SIGNALS)
         return connection
 
     def _open_for_reading(self, path: Path) -> sqlite3.Connection:
@@ -175,20 +177,23 @@ class SQLiteDatabase(Database):
         writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
         if writable and not log.exists():
             connection = self._open_file(_uri(path, "mode=rw"))
-            connection.execute("PRAGMA query_only = ON")
+            with _closed_on_error(connection):
+                connection.execute("PRAGMA query_only = ON")
             return connection
         connection = self._open_file(_uri(path, "mode=ro"))
         if log.exists():
             return connection
-        try:
-            connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-        except sqlite3.Error as error:
-            # Other errors come again when the connection is used, where they are spoken of.
-            if "unable to open" in str(error) or "readonly" in str(error):
-                # A log that nobody uses, in a folder where we cannot make the two files.
-                connection.close()
-                connection = self._open_file(_uri(path, "mode=ro&immutable=1"))
-        return connection
+        with _closed_on_error(connection):
+            try:
+                connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+                return connection
+            except sqlite3.Error as error:
+                # Other errors come again when the connection is used, where they are spoken of.
+                if "unable to open" not in str(error) and "readonly" not in str(error):
+                    return connection
+        # A log that nobody uses, in a folder where we cannot make the two files.
+        connection.close()
+        return self._open_file(_uri(path, "mode=ro&immutable=1"))
 
     def use_write_ahead_log(self) -> None:
         """Switch to the write-ahead log; for files that we make."""
@@ -278,12 +283,11 @@ class SQLiteDatabase(Database):
 
     def leave_parent(self) -> None:
         """Begin anew in a forked child."""
-        inherited = (self._idle, *self._lent)
-        if self._path is None:
-            self._left_behind = True
-        elif self._lent or len(self._idle):
-            _in_use_at_fork.add(self._path)
-            _keep_for_ever(inherited)
+        if self._lent or len(self._idle):
+            _keep_for_ever((self._idle, *self._lent))
+            if self._path is not None:
+                _in_use_at_fork.add(self._path)
+        self._left_behind = self._path is None
         self._turn = None if self._turn is None else threading.RLock()
         self._lent = set()
         self._idle = self._new_connections()
@@ -425,6 +429,16 @@ _FUNCTIONS: Sequence[tuple[str, int, Callable[..., Any]]] = (
 
 def _uri(path: Path, options: str) -> str:
     return f"file:{quote(os.fsencode(path))}?{options}"
+
+
+@contextmanager
+def _closed_on_error(connection: sqlite3.Connection) -> Iterator[None]:
+    """Close a new connection that nobody will get; an error that is kept would hold it open."""
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _keep_for_ever(connections: object) -> None:

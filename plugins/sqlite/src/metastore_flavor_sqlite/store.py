@@ -61,13 +61,12 @@ class SQLiteMetadataStore(SQLMetadataStore):
                 create_schema(database)
             check_schema(database)
             database.may_create = False
+            store = cls(database, location=location, mode=mode)
+            if path is not None:
+                store._file = database.opened_file = _file_at(path)
         except BaseException:
             database.close()
             raise
-        store = cls(database, location=location, mode=mode)
-        if path is not None:
-            found = os.stat(path)
-            store._file = database.opened_file = found.st_dev, found.st_ino
         return store
 
     def is_same(self, other: BaseMetadataStore) -> bool:
@@ -81,6 +80,20 @@ class SQLiteMetadataStore(SQLMetadataStore):
 def _quoted(path: Path) -> str:
     """The path as it stands in a URL; only what would be read as another path is quoted."""
     return "".join(quote(each) if each in "%?" or each < " " else each for each in path.as_posix())
+
+
+def _file_at(path: Path) -> tuple[int, int]:
+    """Device and inode of the file that was just opened."""
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        # Somebody was quick to remove it.
+        raise OpenError(
+            f"the path {str(path)!r} cannot be reached ({error.strerror})",
+            hint="check the path and its permissions",
+            offender=Offender("store", name=str(path)),
+        ) from error
+    return found.st_dev, found.st_ino
 
 
 def _check_path(path: Path, *, creating: bool) -> None:
