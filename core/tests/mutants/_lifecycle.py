@@ -515,14 +515,14 @@ class CommitsEveryNode(Tables):
 
     def _insert(self, kind: NodeKind, row: NodeInsert, type_ids: list[int]) -> int:
         id = super()._insert(kind, row, type_ids)
-        if self._large and not self._half and not self._seen.is_set():
+        if kind is ARTIFACT and self._large and not self._half and not self._seen.is_set():
             self._half = True
             self._seen.wait(PATIENCE)
         return id
 
     def read_nodes(self, query: NodeQuery) -> list[AnyNode]:
-        # Only what began when there was half a batch is sure to see it.
-        half = self._half
+        # Only what began when there was half a batch of these is sure to see it.
+        half = self._half and query.kind is ARTIFACT
         found = super().read_nodes(query)
         if half:
             self._seen.set()
