@@ -13,7 +13,7 @@ import pytest
 from metastore import INTERFACE_VERSION
 from metastore.plugins import _loader
 
-__all__ = ["PLUGIN", "Install", "good", "install"]
+__all__ = ["PLUGIN", "Install", "good", "install", "write_distribution"]
 
 Install = Callable[..., Path]
 
@@ -38,6 +38,17 @@ def good(name: str, version: int = INTERFACE_VERSION) -> str:
     return GOOD.format(name=name, version=version)
 
 
+def write_distribution(
+    site: Path, distribution: str, name: str, module: str, version: str = "1.0"
+) -> Path:
+    """The metadata of a distribution, whose entry point `name` leads to a module."""
+    info = site / f"{distribution.replace('-', '_')}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Name: {distribution}\nVersion: {version}\n")
+    (info / "entry_points.txt").write_text(f"[metastore.flavors]\n{name} = {module}\n")
+    return info
+
+
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     """Fabricate a distribution with one flavor; returns the folder that it stands in."""
@@ -54,10 +65,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         distribution = distribution or f"metastore-flavor-{name}"
         module = "plugin_" + distribution.replace("-", "_")
         site = tmp_path / folder
-        info = site / f"{distribution.replace('-', '_')}-{version}.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Name: {distribution}\nVersion: {version}\n")
-        (info / "entry_points.txt").write_text(f"[metastore.flavors]\n{name} = {module}\n")
+        info = write_distribution(site, distribution, name, module, version)
         (site / f"{module}.py").write_text(
             textwrap.dedent(good(name) if source is None else source)
         )

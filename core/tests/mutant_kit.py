@@ -14,6 +14,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 import pytest
@@ -28,37 +32,45 @@ settings.load_profile("mutants")
 
 from _pytest.runner import runtestprotocol  # noqa: E402 - after the lines above
 
-from metastore.testing import StoreContract  # noqa: E402
+from metastore.testing import StoreContract, _forks  # noqa: E402
 from metastore.testing._base import MakeStore, Reopen  # noqa: E402
+from metastore.testing._opens import Opens  # noqa: E402
 
+from .fabricated import write_distribution  # noqa: E402
 from .kit_process import Case  # noqa: E402
 from .mutants import UNMUTATED, Flavor, Mutant, mutant_named  # noqa: E402
 
 UNWANTED = (
-    *("cacheprovider", "capture", "doctest", "faulthandler", "logging", "subtests"),
+    *("cacheprovider", "doctest", "faulthandler", "subtests"),
     *("threadexception", "unraisableexception", "warnings", "xdist"),
 )
 """Plugins of pytest that would do something around each of the many calls."""
+
+FORK_SECONDS = 10
+"""For a forked child that hangs: long enough for one that does not, on a busy machine."""
 
 
 class TestMutant(StoreContract):
     """The whole contract, on the mutant that is to be run."""
 
     @pytest.fixture
-    def flavor(self, request: pytest.FixtureRequest) -> Flavor:
+    def of_mutant(self, request: pytest.FixtureRequest) -> Iterator[Flavor]:
         """The mutant's stores of one test."""
         loop: Any = request.config.pluginmanager.get_plugin("mutants")
-        return Flavor(loop.mutant)
+        flavor = loop.mutant.flavor(loop.mutant)
+        yield flavor
+        flavor.end()
 
     @pytest.fixture
-    def make_store(self, flavor: Flavor) -> MakeStore:
+    def make_store(self, of_mutant: Flavor) -> MakeStore:
         """A new store a call."""
-        return flavor.make
+        return of_mutant.make
 
     @pytest.fixture
-    def reopen(self, flavor: Flavor) -> Reopen:
-        """Another store over the same tables."""
-        return flavor.reopen
+    def reopen(self, of_mutant: Flavor, opens: Opens) -> Reopen:
+        """Another store over the same data, as the flavor opens it, or else as the kit does."""
+        reopen: Reopen | None = of_mutant.reopen
+        return reopen or opens.again
 
 
 class _Loop:
@@ -75,15 +87,35 @@ class _Loop:
             name, cases = json.loads(line)
             self.mutant = mutant_named(name)
             items = [item for item in session.items if cases is None or item.name in cases]
-            for item, following in zip(items, [*items[1:], None], strict=True):
-                reports = runtestprotocol(item, log=False, nextitem=following)
-                self._answer([item.name, *_case(reports)])
+            with _installed(self.mutant):
+                for item, following in zip(items, [*items[1:], None], strict=True):
+                    reports = runtestprotocol(item, log=False, nextitem=following)
+                    self._answer([item.name, *_case(reports)])
             self._answer(None)
         return True
 
     def _answer(self, answer: list[str] | None) -> None:
         self._answers.write(json.dumps(answer) + "\n")
         self._answers.flush()
+
+
+@contextmanager
+def _installed(mutant: Mutant) -> Iterator[None]:
+    """Its plugin module is found by its entry point, from a folder of its own."""
+    plugin = mutant.plugin or mutant.flavor.plugin
+    if plugin is None:
+        yield
+        return
+    with TemporaryDirectory() as folder:
+        module = f"plugin_of_{mutant.name.replace('-', '_')}"
+        write_distribution(Path(folder), "metastore-flavor-cellar", "cellar", module)
+        (Path(folder) / f"{module}.py").write_text(plugin.source())
+        sys.path.insert(0, folder)
+        try:
+            yield
+        finally:
+            sys.path.remove(folder)
+            sys.modules.pop(module, None)
 
 
 def _case(reports: list[pytest.TestReport]) -> Case:
@@ -98,10 +130,13 @@ def main() -> int:
     # Whatever else is printed must not get among the answers.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    _forks._SECONDS = FORK_SECONDS
     loop = _Loop(sys.stdin, answers)
     unwanted = [option for plugin in UNWANTED for option in ("-p", f"no:{plugin}")]
     # No file of settings: none of its warnings, time limits and reports is wanted either.
     options = ["-c", os.devnull, "--import-mode=importlib", "--assert=plain", "--tb=no"]
+    # Fixtures that read what is printed work all the same.
+    options += ["--capture=no"]
     plugin: Any = ("mutants", loop)
     return int(pytest.main([__file__, *options, *unwanted], plugins=[_Named(*plugin)]))
 

@@ -15,12 +15,14 @@ from metastore.errors import ClosedError
 from metastore.memory import MemoryMetadataStore, Tables
 from metastore.model import AnyNode, NodeKind, Type
 from metastore.query import NodeQuery, TypeQuery
+from metastore.testing import compare_stores
 
 from ._mutant import (
     ARTIFACT,
     CONTEXT,
     EXECUTION,
     PATIENCE,
+    Apart,
     Meeting,
     Unlocked,
     UnlockedReads,
@@ -147,6 +149,28 @@ class SameAsNone(MemoryMetadataStore):
 
     def is_same(self, other: BaseMetadataStore) -> bool:
         return False
+
+
+@mutant("test_a_store_that_is_opened_again_is_no_other")
+class SameWithoutMarks(MemoryMetadataStore):
+    """Tells stores apart by a mark that a new one is given, and that one opened again lacks."""
+
+    def __init__(self, tables: Tables | None = None, *, mode: OpenMode = "rw") -> None:
+        super().__init__(tables, mode=mode)
+        self._mark = None if mode == "r" else object()
+
+    def is_same(self, other: BaseMetadataStore) -> bool:
+        return isinstance(other, SameWithoutMarks) and other._mark is self._mark
+
+
+@mutant("test_a_store_that_is_opened_again_is_no_other")
+class SameWithNothing(MemoryMetadataStore):
+    """Compares what two stores hold, which of empty ones is the same."""
+
+    def is_same(self, other: BaseMetadataStore) -> bool:
+        if self._mode == "rw":
+            return other is self
+        return compare_stores(self, other) == []
 
 
 # Opened again.
@@ -416,6 +440,28 @@ class LosesUpdates(_Met):
         return any(questions.nodes.values())
 
 
+class _TwoStores(Apart):
+    """Knows whether there is another store over its tables."""
+
+    def __init__(self, tables: Tables | None = None, *, mode: OpenMode = "rw") -> None:
+        super().__init__(tables, mode=mode)
+        if isinstance(tables, LocksItsOwnThreads):
+            tables.stores += 1
+
+
+@mutant("test_two_stores_write_at_once", store=_TwoStores)
+class LocksItsOwnThreads(_Met):
+    """Locks in the process what threads of one store do, and nothing between two stores."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stores = 0
+
+    def meets(self, questions: Questions, answers: Answers) -> bool:
+        # Threads of one store would wait for one another's lock.
+        return self.stores > 1 and bool(questions.names.get(CONTEXT))
+
+
 @mutant("test_creating_types_in_threads_ends_with_one", store=Unlocked)
 class CreatesTypesTwice(_Met):
     """Has no lock and no unique index for types."""
@@ -469,14 +515,14 @@ class CommitsEveryNode(Tables):
 
     def _insert(self, kind: NodeKind, row: NodeInsert, type_ids: list[int]) -> int:
         id = super()._insert(kind, row, type_ids)
-        if self._large and not self._half and not self._seen.is_set():
+        if kind is ARTIFACT and self._large and not self._half and not self._seen.is_set():
             self._half = True
             self._seen.wait(PATIENCE)
         return id
 
     def read_nodes(self, query: NodeQuery) -> list[AnyNode]:
-        # Only what began when there was half a batch is sure to see it.
-        half = self._half
+        # Only what began when there was half a batch of these is sure to see it.
+        half = self._half and query.kind is ARTIFACT
         found = super().read_nodes(query)
         if half:
             self._seen.set()

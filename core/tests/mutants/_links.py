@@ -206,19 +206,19 @@ class AttributionsTwice(Tables):
 
     def __init__(self) -> None:
         super().__init__()
-        self._written: list[tuple[Any, ...]] = []
+        self._again: list[tuple[Any, ...]] = []
 
     def apply(self, changes: Changes) -> Applied:
         applied = super().apply(changes)
         for kind, links in changes.links.items():
-            self._written += [(kind, *ends) for ends in links if set(map(type, ends)) == {int}]
+            self._again += [(kind, *ends) for ends in links if set(map(type, ends)) == {int}]
         return applied
 
     def read_links(self, query: LinkQuery) -> list[Link]:
         return [
             link
             for link in super().read_links(query)
-            for _ in range(max(1, self._written.count((query.kind, *link))))
+            for _ in range(max(1, self._again.count((query.kind, *link))))
         ]
 
 

@@ -7,7 +7,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, TypeVar
 
 from metastore.base import BaseMetadataStore, OpenMode, Transaction
@@ -22,6 +22,7 @@ from metastore.changes import (
 )
 from metastore.memory import MemoryMetadataStore, Tables
 from metastore.model import AnyNode, NodeKind
+from metastore.plugins._config import FlavorConfig
 from metastore.query import NodeQuery
 
 __all__ = [
@@ -31,10 +32,12 @@ __all__ = [
     "MUTANTS",
     "PATIENCE",
     "UNMUTATED",
+    "Apart",
     "Asked",
     "Flavor",
     "Meeting",
     "Mutant",
+    "Plugin",
     "Read",
     "Rows",
     "Texts",
@@ -48,57 +51,37 @@ ARTIFACT, EXECUTION, CONTEXT = NodeKind.ARTIFACT, NodeKind.EXECUTION, NodeKind.C
 
 Reopen: TypeAlias = Callable[[BaseMetadataStore, Tables, OpenMode], BaseMetadataStore]
 
-
-@dataclass(frozen=True)
-class Mutant:
-    """A store that does one thing wrong, as the author of a flavor might."""
-
-    name: str
-    wrong: str
-    """What it does wrong, a sentence."""
-    caught_by: str
-    """The test of the kit that must fail; any of its cases, where it has parameters."""
-    tables: Callable[[], Tables] = Tables
-    store: Callable[..., MemoryMetadataStore] = MemoryMetadataStore
-    reopen: Reopen | None = None
-    """How to open a store again, given the store, its tables and the mode."""
+GREEN = 0.8
+"""Share of the cases that a mutant still passes: what fails nearly all of them proves nothing."""
 
 
-UNMUTATED = Mutant("unmutated", "Nothing.", "none")
+class Plugin:
+    """The plugin module of a flavor; `before` is what it does besides."""
 
-MUTANTS: list[Mutant] = []
-"""All of them."""
+    summary = "A test"
+    config = "tests.mutants._cellar:CellarConfig"
+    store = "tests.mutants._cellar:CellarStore"
+    capabilities = "snapshot=True"
+    before = ""
 
-_C = TypeVar("_C", bound="type[Tables] | type[MemoryMetadataStore]")
-
-
-def mutant(
-    caught_by: str,
-    *,
-    tables: type[Tables] = Tables,
-    store: type[MemoryMetadataStore] = MemoryMetadataStore,
-    reopen: Reopen | None = None,
-) -> Callable[[_C], _C]:
-    """Enter a class, of tables or of a store, in the table of mutants.
-
-    Its name in words is the mutant's, and its docstring is the sentence.
-    """
-
-    def enter(cls: _C) -> _C:
-        name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", cls.__name__).lower()
-        wrong = " ".join((inspect.getdoc(cls) or "").split())
-        if issubclass(cls, Tables):
-            entry = Mutant(name, wrong, caught_by, cls, store, reopen)
-        else:
-            entry = Mutant(name, wrong, caught_by, tables, cls, reopen)
-        MUTANTS.append(entry)
-        return cls
-
-    return enter
+    @classmethod
+    def source(cls) -> str:
+        """Its text."""
+        return (
+            "from metastore import Capabilities, Flavor, hookimpl\n"
+            f"{cls.before}\n"
+            "@hookimpl\n"
+            "def metastore_flavor():\n"
+            f"    return Flavor(name='cellar', summary={cls.summary!r}, config={cls.config!r},\n"
+            f"        store={cls.store!r}, capabilities=Capabilities({cls.capabilities}))\n"
+        )
 
 
 class Flavor:
     """The stores of one test, and the tables that they forget when they are closed."""
+
+    plugin: type[Plugin] | None = None
+    """The module that its entry point leads to; None for what core itself brings."""
 
     def __init__(self, mutant: Mutant) -> None:
         self._mutant = mutant
@@ -115,7 +98,82 @@ class Flavor:
         """Another store over the same tables."""
         if self._mutant.reopen is not None:
             return self._mutant.reopen(store, self._tables[store], mode)
-        return self._mutant.store(self._tables[store], mode=mode)
+        again = self._mutant.store(self._tables[store], mode=mode)
+        first: Any = store
+        # Tables are not safe for threads: stores over the same ones take turns.
+        if not isinstance(again, Unlocked | Apart):
+            again._lock = first._lock
+        return again
+
+    def end(self) -> None:
+        """Forget what is kept for other stores over the same data."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A store that does one thing wrong, as the author of a flavor might."""
+
+    name: str
+    wrong: str
+    """What it does wrong, a sentence."""
+    caught_by: str
+    """The test of the kit that must fail; any of its cases, where it has parameters."""
+    tables: Callable[[], Tables] = Tables
+    store: Callable[..., MemoryMetadataStore] = MemoryMetadataStore
+    reopen: Reopen | None = None
+    """How to open a store again, given the store, its tables and the mode."""
+    flavor: type[Flavor] = Flavor
+    """How its stores are made."""
+    config: type[FlavorConfig] | None = None
+    """Its settings, where its flavor has some."""
+    plugin: type[Plugin] | None = None
+    """Its plugin module, where its flavor has one that can be wrong."""
+    green: float = GREEN
+    """Share of the cases that must still pass; 0 where no store is as it should be."""
+
+
+UNMUTATED = Mutant("unmutated", "Nothing.", "none")
+
+MUTANTS: list[Mutant] = []
+"""All of them."""
+
+_C = TypeVar("_C", bound="type[Tables | MemoryMetadataStore | Flavor | FlavorConfig | Plugin]")
+
+
+def mutant(
+    caught_by: str,
+    *,
+    tables: type[Tables] = Tables,
+    store: type[MemoryMetadataStore] = MemoryMetadataStore,
+    reopen: Reopen | None = None,
+    flavor: type[Flavor] | None = None,
+    green: float = GREEN,
+) -> Callable[[_C], _C]:
+    """Enter a class in the table of mutants: of tables, a store, a flavor, a config or a plugin.
+
+    Its name in words is the mutant's, and its docstring is the sentence.  What a class of stores
+    calls its ``MADE_BY`` makes them where no `flavor` is said.
+    """
+
+    def enter(cls: _C) -> _C:
+        name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", cls.__name__).lower()
+        wrong = " ".join((inspect.getdoc(cls) or "").split())
+        entry = Mutant(name, wrong, caught_by, tables, store, reopen, flavor or Flavor, green=green)
+        if issubclass(cls, Tables):
+            entry = replace(entry, tables=cls)
+        elif issubclass(cls, MemoryMetadataStore):
+            made_by: type[Flavor] = getattr(cls, "MADE_BY", Flavor)
+            entry = replace(entry, store=cls, flavor=flavor or made_by)
+        elif issubclass(cls, Flavor):
+            entry = replace(entry, flavor=cls)
+        elif issubclass(cls, FlavorConfig):
+            entry = replace(entry, config=cls)
+        else:
+            entry = replace(entry, plugin=cls)
+        MUTANTS.append(entry)
+        return cls
+
+    return enter
 
 
 # Bases: each mutant overrides one method.
@@ -230,6 +288,10 @@ class Unlocked(MemoryMetadataStore):
         super().__init__(tables, mode=mode)
         nothing: Any = nullcontext()
         self._lock = nothing
+
+
+class Apart(MemoryMetadataStore):
+    """Locks out the threads of its own, not those of another store over the same data."""
 
 
 class UnlockedReads(Unlocked):

@@ -304,6 +304,18 @@ class UnknownIdsAreKeyErrors(Tables):
         return super().lookup(questions)
 
 
+@mutant("test_an_update_needs_a_stored_node")
+class ChecksIdsOfWhateverKind(Tables):
+    """Asks whether an id is there without asking for the kind, and then reads it as that kind."""
+
+    def lookup(self, questions: Questions) -> Answers:
+        everything = {id for nodes in self.nodes.values() for id in nodes}
+        for kind, wanted in questions.nodes.items():
+            for id in wanted & everything:
+                self.nodes[kind][id]
+        return super().lookup(questions)
+
+
 @mutant("test_an_update_keeps_the_rest")
 class UpdatesSetTheCreateTime(Tables):
     """Replaces the whole row at an update, the create time included."""

@@ -272,6 +272,36 @@ class PropertiesOfAThousand(Tables):
         return [*found[:1000], *(replace(node, properties={}) for node in found[1000:])]
 
 
+class _Inclusive(Tables):
+    """Begins a page with the node behind which it should begin."""
+
+    def begins(self, query: NodeQuery) -> bool:
+        """Whether it does so for this query."""
+        return query.after is not None
+
+    def read_nodes(self, query: NodeQuery) -> list[AnyNode]:
+        if not self.begins(query):
+            return super().read_nodes(query)
+        after = query.after
+        found = super().read_nodes(replace(query, after=None, limit=None))
+        places = [cursor_of(node, query.order_by) for node in found]
+        at = places.index(after) if after in places else None
+        return super().read_nodes(query) if at is None else found[at:][: query.limit]
+
+
+@mutant("test_pages")
+class CursorsAreIncluded(_Inclusive):
+    """Compares a cursor with >= where it should with >."""
+
+
+@mutant("test_iterating")
+class PagesOfOneForEver(_Inclusive):
+    """Begins a page of one node with the node that was the last one, again and again."""
+
+    def begins(self, query: NodeQuery) -> bool:
+        return query.after is not None and query.limit == 1
+
+
 # Counting and iterating.
 
 
@@ -440,21 +470,21 @@ class SnapshotsOfNodes(SnapshotsOfNothing):
 
     def __init__(self, tables: Tables | None = None, *, mode: OpenMode = "rw") -> None:
         super().__init__(tables, mode=mode)
-        self._held: dict[NodeKind, set[int]] | None = None
+        self._there: dict[NodeKind, set[int]] | None = None
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         assert self._tables is not None
-        self._held = {kind: set(nodes) for kind, nodes in self._tables.nodes.items()}
+        self._there = {kind: set(nodes) for kind, nodes in self._tables.nodes.items()}
         with super().snapshot():
             yield
-        self._held = None
+        self._there = None
 
     def read_nodes(self, query: NodeQuery) -> list[AnyNode]:
         found = MemoryMetadataStore.read_nodes(self, query)
-        held = self._held
-        inside = held is not None and not by_a_second_thread()
-        return [node for node in found if not inside or node.id in (held or {})[query.kind]]
+        there = self._there
+        inside = there is not None and not by_a_second_thread()
+        return [node for node in found if not inside or node.id in (there or {})[query.kind]]
 
     def count(self, query: NodeQuery) -> int:
         return len(self.read_nodes(replace(query, after=None, limit=None)))

@@ -7,7 +7,7 @@ from typing import Any
 
 from metastore.changes import Answers, Applied, Changes, Questions, TypeInsert, TypeUpdate
 from metastore.memory import Tables
-from metastore.model import Type, TypeKey
+from metastore.model import NodeKind, Type, TypeKey
 from metastore.query import TypeQuery
 
 from ._mutant import Rows, mutant
@@ -110,6 +110,22 @@ class ExternalIdsOfAKind(Tables):
         kinds = {key.kind for key in questions.types}
         asked = questions.type_ids
         answers.types = [each for each in answers.types if each.kind in kinds or each.id in asked]
+        return answers
+
+
+@mutant("test_external_ids_are_unique_among_all_types")
+class ExternalIdsOfContextTypes(Tables):
+    """Looks external ids up in the tables of artifact and execution types, not of contexts'."""
+
+    def lookup(self, questions: Questions) -> Answers:
+        answers = super().lookup(questions)
+        answers.types = [
+            each
+            for each in answers.types
+            if each.kind is not NodeKind.CONTEXT
+            or each.key in questions.types
+            or each.id in questions.type_ids
+        ]
         return answers
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from itertools import islice
 from random import Random
 from typing import Any
 
@@ -255,7 +256,9 @@ class FilterContract(ContractBase):
         for order_by in OrderBy:
             for descending in (False, True):
                 query = NodeQuery(ARTIFACT, filter=filter, order_by=order_by, descending=descending)
-                found = [node.id - first + 1 for node in store.iterate(query, page_size=1)]
+                # No more than the nodes that there are: pages may come again and again.
+                some = islice(store.iterate(query, page_size=1), 4)
+                found = [node.id - first + 1 for node in some]
                 assert found == ([2, 1] if descending else [1, 2])
                 page = store.find_nodes(replace(query, limit=1))
                 assert [node.id - first + 1 for node in page] == found[:1]

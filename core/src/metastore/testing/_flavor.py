@@ -139,12 +139,20 @@ class ConfigContract(ContractBase):
             type(config).checked(store.FLAVOR, {"no_such_setting": "1"})
 
     def test_unknown_options_of_a_url_are_refused(
-        self, config: FlavorConfig, store: BaseMetadataStore
+        self,
+        config: FlavorConfig,
+        settings: list[Setting],
+        store: BaseMetadataStore,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """An option of a URL that the flavor does not know is InvalidError. [14.4]
 
         On failure: `from_url` hands all of ``url.options`` to `checked`, which knows the fields.
         """
+        # No location has them, and without them a config may be refused for that alone.
+        for each in settings:
+            if isinstance(secret := getattr(config, each.name), Secret):
+                monkeypatch.setenv(each.variable, secret.reveal())
         parsed = StoreURL.parse(store.location)
         url = parsed._replace(options={**parsed.options, "no_such_option": "1"})
         with pytest.raises(InvalidError):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from threading import Barrier
 from typing import Any
 
@@ -13,6 +15,7 @@ from metastore.base import BaseMetadataStore
 from metastore.batch import Batch, Merge, Outcome, Reuse
 from metastore.capabilities import Capabilities
 from metastore.errors import (
+    BusyError,
     CapabilityError,
     ClosedError,
     ConflictError,
@@ -171,6 +174,22 @@ class LifecycleContract(ContractBase):
         assert store.is_same(store)
         assert not store.is_same(other)
         assert not other.is_same(store)
+
+    def test_a_store_that_is_opened_again_is_no_other(
+        self, new_store: MakeStore, open_again: Reopen
+    ) -> None:
+        """A store that was opened again is the same as itself, never as one of other data. [10.9]
+
+        On failure: `is_same` compares something that all stores lack which were opened again, such
+        as a mark that is made with a new one: None of one is None of the other. Where it cannot be
+        told, say False; whether the first store is the same may be either.
+        """
+        ones, others = ([made, open_again(made, "r")] for made in (new_store(), new_store()))
+        for one_of, other in product(ones, others):
+            assert one_of.is_same(other) is other.is_same(one_of) is False
+        for first, again in (ones, others):
+            assert again.is_same(again) is True
+            assert again.is_same(first) in (True, False)
 
     def test_what_was_written_is_there_again(
         self, store: BaseMetadataStore, open_again: Reopen
@@ -398,6 +417,49 @@ class LifecycleContract(ContractBase):
         assert len({each.id for each in written}) == 1
         assert [each.outcome for each in written].count(Outcome.CREATED) == 1
         assert len(read(store, CONTEXT)) == 1
+
+    def test_two_stores_write_at_once(self, store: BaseMetadataStore, open_again: Reopen) -> None:
+        """Two stores over the same data, each in a thread of its own, lose nothing. [10.4, 10.5]
+
+        On failure: the lock is one of the process or of the object: it keeps out the other threads
+        of a store, not those of another store. Lock in the backend from the first `lookup` on, or
+        notice when you commit that somebody was faster, and raise `BusyError`: this test tries
+        again.
+        """
+        prepare(store)
+        stores = {"one": store, "other": open_again(store, "rw")}
+        rounds = 10
+        barrier = Barrier(len(stores))
+
+        def write(writer: BaseMetadataStore, batch: Batch) -> None:
+            last = time.monotonic() + 60
+            while True:
+                try:
+                    writer.write(batch)
+                    return
+                except BusyError:
+                    if time.monotonic() > last:
+                        raise
+
+        def work(name: str) -> None:
+            barrier.wait(timeout=60)
+            for number in range(rounds):
+                batch = Batch()
+                made = batch.artifact("T", name=f"{name} {number}")
+                group = batch.context("T", name=f"group {number}", mode=Reuse("name"))
+                batch.attribution(group, made)
+                write(stores[name], batch)
+
+        with ThreadPoolExecutor(len(stores)) as pool:
+            for future in [pool.submit(work, name) for name in stores]:
+                future.result()
+        names = {f"{name} {number}" for name in stores for number in range(rounds)}
+        for each in stores.values():
+            assert sorted(str(node.name) for node in read(each, ARTIFACT)) == sorted(names)
+            groups = [node.name for node in read(each, CONTEXT)]
+            assert sorted(map(str, groups)) == sorted({f"group {n}" for n in range(rounds)})
+            assert len(links(each, LinkKind.ATTRIBUTION)) == len(names)
+        assert compare_stores(*stores.values()) == []
 
     def test_readers_see_whole_batches(self, store: BaseMetadataStore) -> None:
         """A reader sees all nodes and events of a batch or none, each whole, while another thread

@@ -231,9 +231,14 @@ class RecordingContract(ContractBase):
         On failure: `read_nodes` with `context_ids` must follow attributions for artifacts, and
         associations for executions.
         """
+        # So that the ids of its executions are not those of its artifacts.
+        with recorded.run("other") as run, run.step("s"):
+            pass
         with recorded.run("train") as run, run.step("s") as step:
-            made = step.output("data", type="Dataset", uri="u")
+            made = [step.output(name, type="Dataset", uri="u") for name in ("data", "more")]
         backend = recorded.backend
         assert run.id in [each.id for each in read(backend, CONTEXT)]
-        assert [each.id for each in read(backend, ARTIFACT, context_ids=[run.id])] == [made.id]
+        assert [each.id for each in read(backend, ARTIFACT, context_ids=[run.id])] == [
+            each.id for each in made
+        ]
         assert [each.id for each in read(backend, EXECUTION, context_ids=[run.id])] == [step.id]

@@ -295,10 +295,12 @@ class TypeContract(ContractBase):
         the drafts of the batch with one another, too.
         """
         needs(store, "atomic_batch", "full")
-        store.write(_draft(ARTIFACT, "First", external_id="x"))
-        refuse(store, _draft(kind, "Second", external_id="x"), AlreadyExistsError, name="Second")
-        store.write(_draft(kind, "Second"))
-        refuse(store, _draft(kind, "Second", external_id="x"), AlreadyExistsError, name="Second")
+        for owner in NodeKind:
+            name, taken = f"Second {owner.label}", f"of {owner.label}"
+            store.write(_draft(owner, f"First {owner.label}", external_id=taken))
+            refuse(store, _draft(kind, name, external_id=taken), AlreadyExistsError, name=name)
+            store.write(_draft(kind, name))
+            refuse(store, _draft(kind, name, external_id=taken), AlreadyExistsError, name=name)
         twice = _draft(kind, "Third", external_id="z")
         twice.type(ARTIFACT, "Fourth", external_id="z")
         refuse(store, twice, AlreadyExistsError, name="Fourth", index=1)

@@ -423,8 +423,8 @@ class UpdateContract(ContractBase):
         if an artifact has the same number. Where the backend answers "invalid argument" to an
         unknown id, read the node first.
         """
-        put(stored, NodeKind((kind + 1) % 3), name="of another kind")
-        for id in (UNKNOWN_ID, 0, -1, 2**63, 2**80):
+        of_another = put(stored, NodeKind((kind + 1) % 3), name="of another kind").id
+        for id in (UNKNOWN_ID, 0, -1, 2**63, 2**80, of_another):
             _refused(stored, kind, mode(id), NotFoundError, name="n")
 
     @MODES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, fields, replace
+from itertools import islice
 from typing import Any
 
 from metastore.base import BaseMetadataStore
@@ -229,7 +230,8 @@ def _roll_back(store: BaseMetadataStore, step: RollBack, time: int) -> None:
 def _pages(store: BaseMetadataStore, step: ReadPages) -> object:
     query = NodeQuery(step.kind, order_by=step.order_by, descending=step.descending)
     ranks = _ranks(store, step.kind)
-    nodes = store.iterate(query, page_size=step.size)
+    # One more than there are, at most: a page may begin where the one before began, for ever.
+    nodes = islice(store.iterate(query, page_size=step.size), len(ranks) + 1)
     return [ranks[node.id] for node in nodes], store.count(query)
 
 
