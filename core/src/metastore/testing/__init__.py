@@ -32,6 +32,7 @@ pytest.register_assert_rewrite(
         for module in (
             "_base",
             "_batches",
+            "_changes",
             "_events",
             "_filters",
             "_fixtures",
@@ -41,8 +42,11 @@ pytest.register_assert_rewrite(
             "_links",
             "_nodes",
             "_on_top",
+            "_pages",
             "_reading",
             "_reuse",
+            "_texts",
+            "_threads",
             "_transactions",
             "_types",
             "_updates",
@@ -54,6 +58,7 @@ pytest.register_assert_rewrite(
 )
 
 from metastore.testing._batches import BatchContract  # noqa: E402 - after the line above
+from metastore.testing._changes import ChangeContract  # noqa: E402
 from metastore.testing._contents import compare_stores, contents, exact  # noqa: E402
 from metastore.testing._events import EventContract  # noqa: E402
 from metastore.testing._filters import FilterContract, compare_filters  # noqa: E402
@@ -68,8 +73,11 @@ from metastore.testing._lifecycle import LifecycleContract  # noqa: E402
 from metastore.testing._links import LinkContract  # noqa: E402
 from metastore.testing._nodes import NodeContract  # noqa: E402
 from metastore.testing._on_top import LineageContract, RecordingContract  # noqa: E402
+from metastore.testing._pages import PageContract  # noqa: E402
 from metastore.testing._reading import ReadingContract  # noqa: E402
 from metastore.testing._reuse import ReuseContract  # noqa: E402
+from metastore.testing._texts import TextContract  # noqa: E402
+from metastore.testing._threads import ThreadContract  # noqa: E402
 from metastore.testing._transactions import TransactionContract  # noqa: E402
 from metastore.testing._types import TypeContract  # noqa: E402
 from metastore.testing._updates import UpdateContract  # noqa: E402
@@ -84,6 +92,7 @@ from metastore.testing.model_based import (  # noqa: E402
 
 __all__ = [
     "BatchContract",
+    "ChangeContract",
     "ConfigContract",
     "EventContract",
     "FilterContract",
@@ -94,6 +103,7 @@ __all__ = [
     "LinkContract",
     "ModelContract",
     "NodeContract",
+    "PageContract",
     "PluginContract",
     "ReadingContract",
     "RecordingContract",
@@ -101,6 +111,8 @@ __all__ = [
     "SecretContract",
     "StoreContract",
     "StoreMachine",
+    "TextContract",
+    "ThreadContract",
     "TransactionContract",
     "TypeContract",
     "UpdateContract",

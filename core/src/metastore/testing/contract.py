@@ -9,6 +9,7 @@ import pytest
 
 from metastore.testing._base import ContractBase
 from metastore.testing._batches import BatchContract
+from metastore.testing._changes import ChangeContract
 from metastore.testing._events import EventContract
 from metastore.testing._filters import FilterContract
 from metastore.testing._fixtures import FixtureContract
@@ -18,8 +19,11 @@ from metastore.testing._lifecycle import LifecycleContract
 from metastore.testing._links import LinkContract
 from metastore.testing._nodes import NodeContract
 from metastore.testing._on_top import LineageContract, RecordingContract
+from metastore.testing._pages import PageContract
 from metastore.testing._reading import ReadingContract
 from metastore.testing._reuse import ReuseContract
+from metastore.testing._texts import TextContract
+from metastore.testing._threads import ThreadContract
 from metastore.testing._transactions import TransactionContract
 from metastore.testing._types import TypeContract
 from metastore.testing._updates import UpdateContract
@@ -36,16 +40,20 @@ class StoreContract(
     SecretContract,
     TypeContract,
     ValueContract,
+    TextContract,
     NodeContract,
     ReuseContract,
     UpdateContract,
+    ChangeContract,
     EventContract,
     LinkContract,
     BatchContract,
     TransactionContract,
     ReadingContract,
+    PageContract,
     FilterContract,
     LifecycleContract,
+    ThreadContract,
     ForkContract,
     LineageContract,
     RecordingContract,
