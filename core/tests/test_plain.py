@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -180,6 +182,7 @@ def _merge(id: int) -> Any:
 # The store.
 
 Log = list[list[Row]]
+_one_at_a_time = threading.RLock()
 
 
 class _Kept(PlainMetadataStore):
@@ -201,6 +204,10 @@ class _Kept(PlainMetadataStore):
                 raise StoreNotFoundError("there is no store in the log")
             config.append([])
         return cls(None, config, mode=mode)
+
+    def exclusive(self) -> AbstractContextManager[object]:
+        """One at a time, of all logs."""
+        return _one_at_a_time
 
     def refresh(self, tables: Tables) -> None:
         """Load what is new."""

@@ -48,7 +48,7 @@ def test_the_readme_has_the_command() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     assert ".venv/bin/cookiecutter cookiecutter-flavor" in readme
     page = (ROOT / "docs" / "writing-a-flavor.md").read_text("utf-8")
-    assert "$ cookiecutter cookiecutter-flavor\n" in page
+    assert "$ cookiecutter cookiecutter-flavor --output-dir ..\n" in page
 
 
 @pytest.fixture(scope="module")

@@ -28,11 +28,13 @@ class {{cookiecutter.__class}}MetadataStore(PlainMetadataStore):
 
     def __init__(self, config: {{cookiecutter.__class}}Config, mode: OpenMode) -> None:
         super().__init__(location=f"{self.FLAVOR}:///{quote(config.path.as_posix())}", mode=mode)
-        # Absolute: a relative one would be another file once the process changes its folder.
-        self._path = config.path.absolute()
+        # Absolute, as the process may change its folder; and one lock, whatever the path.
+        self._path = Path(os.path.realpath(config.path))
         self._lock_timeout = config.lock_timeout
         self._end = 0
         """Where the last whole line ends that was read."""
+        self._inode = 0
+        """Which file it is: another one may take its place."""
 
     @classmethod
     def open(
@@ -52,7 +54,7 @@ class {{cookiecutter.__class}}MetadataStore(PlainMetadataStore):
         store = cls(config, mode)
         with store._errors_as(OpenError):
             if not store._path.exists():
-                if mode == "r" or not create:
+                if mode == "r" or not create or not store._path.parent.is_dir():
                     raise StoreNotFoundError(
                         f"there is no file {str(config.path)!r}", hint="correct the path"
                     )
@@ -78,23 +80,25 @@ class {{cookiecutter.__class}}MetadataStore(PlainMetadataStore):
     def _make(self) -> None:
         if not self._path.exists():
             # Under another name first: nobody sees it half made.
-            new = Path(f"{self._path}.new")
-            new.write_bytes(_HEADER)
-            new.replace(self._path)
+            new = f"{self._path}.new"
+            with open(new, "wb") as file:
+                file.write(_HEADER)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(new, self._path)
 
     def _check(self) -> None:
         with self._path.open("rb") as file:
-            if file.readline() != _HEADER:
+            if file.read(len(_HEADER)) != _HEADER:
                 raise NotAStoreError(
                     f"{str(self._path)!r} is no file of the flavor {self.FLAVOR}",
                     hint="correct the path",
                 )
-        self._end = len(_HEADER)
+            self._end, self._inode = len(_HEADER), os.fstat(file.fileno()).st_ino
 
     def is_same(self, other: BaseMetadataStore) -> bool:
         """Whether both are open on one file."""
-        path = os.path.realpath(self._path)
-        return isinstance(other, type(self)) and os.path.realpath(other._path) == path
+        return isinstance(other, type(self)) and other._path == self._path
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -117,7 +121,8 @@ class {{cookiecutter.__class}}MetadataStore(PlainMetadataStore):
         """
         try:
             with self._errors_as(StorageError), self._path.open("rb") as file:
-                if os.fstat(file.fileno()).st_size < self._end:
+                found = os.fstat(file.fileno())
+                if found.st_size < self._end or found.st_ino != self._inode:
                     raise StorageError(f"{self.location} was cut, or replaced, while it was open")
                 file.seek(self._end)
                 for line in file:

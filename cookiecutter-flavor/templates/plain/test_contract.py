@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from urllib.parse import quote
 
 import metastore
 import pytest
@@ -37,7 +38,8 @@ def _record(url: str, name: str) -> None:
 
 def test_a_store_is_opened_by_its_url(tmp_path: Path) -> None:
     """What is recorded under a URL is read under it."""
-    url = f"{{cookiecutter.name}}:///{(tmp_path / 'runs 100%.jsonl').as_posix()}".replace("%", "%25")
+    path = quote((tmp_path / "runs 100%.jsonl").as_posix())
+    url = f"{{cookiecutter.name}}:///{path}"
     _record(url, "first")
     with metastore.connect(url, mode="r") as store:
         assert [run.name for run in store.runs()] == ["first"]
@@ -67,14 +69,27 @@ def test_who_waits_too_long_is_told(tmp_path: Path) -> None:
         assert [run.name for run in store.runs()] == ["first"]
 
 
-def test_a_file_that_is_gone_takes_no_writes(tmp_path: Path) -> None:
-    """Nothing is written where nobody would find it: a file that was removed is an error."""
-    path = tmp_path / "runs.jsonl"
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_a_file_that_is_gone_takes_no_writes(tmp_path: Path, how: str) -> None:
+    """Nothing is written where nobody would find it, nor into a file that took its place."""
+    path, other = tmp_path / "runs.jsonl", tmp_path / "other.jsonl"
+    _record(f"{{cookiecutter.name}}:///{other.as_posix()}", "other")
     with metastore.connect(f"{{cookiecutter.name}}:///{path.as_posix()}") as store:
-        path.unlink()
+        if how == "removed":
+            path.unlink()
+        else:
+            other.replace(path)
+        before = path.read_bytes() if path.exists() else None
         with pytest.raises(metastore.StorageError), store.run("train"):
             pass
-    assert not path.exists()
+    assert (path.read_bytes() if path.exists() else None) == before
+
+
+def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    """A path with a mistake in it is an error, and makes nothing."""
+    with pytest.raises(metastore.StoreNotFoundError):
+        metastore.connect(f"{{cookiecutter.name}}:///{tmp_path.as_posix()}/no/such/runs.jsonl")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("line", [b"[{}]\n", b"{\n", b'[{"row": "artifact"}]\n', b"\xff\n"])

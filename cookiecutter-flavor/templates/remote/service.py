@@ -20,12 +20,19 @@ import hmac
 import json
 import os
 import re
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 TOKEN_VARIABLE = "{{cookiecutter.__variable}}_SERVICE_TOKEN"
+"""By which the service learns its token; a command line is public."""
+SHORTEST_TOKEN = 8
+NAME = b"rows of {{cookiecutter.name}}"
+"""What it answers to who asks whether it is up: another service may have the port."""
 _PATH = re.compile(r"/stores/([A-Za-z0-9][A-Za-z0-9_-]{0,63})(?:\?after=(\d{1,15}))?")
 
 
@@ -37,6 +44,9 @@ class Stores:
         self._lock = threading.Lock()
         self._lines: dict[str, list[bytes]] = {}
         folder.mkdir(parents=True, exist_ok=True)
+        # Of two services on one folder, each would write over what the other wrote.
+        self._folder_lock = FileLock(folder / "service.lock", timeout=0)
+        self._folder_lock.acquire()
         for path in folder.glob("*.jsonl"):
             # A last line without an end was never answered.
             lines = path.read_bytes().splitlines(keepends=True)
@@ -97,7 +107,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Whether it is up, or a store's batches."""
         if self.path == "/":
-            self._answer(200)
+            self._answer(200, NAME)
         elif (asked := self._asked()) is not None:
             self._answer(*self.stores.read(*asked))
 
@@ -160,6 +170,10 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
+    def __init__(self, address: tuple[str, int], handler: type[Handler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, handler)
+
 
 def serve(host: str, port: int, folder: Path, token: str) -> Server:
     """The service, listening; ``serve_forever`` answers."""
@@ -175,9 +189,13 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     asked = parser.parse_args()
     token = os.environ.pop(TOKEN_VARIABLE, "")
-    if len(token) < 8:
-        parser.error(f"the variable {TOKEN_VARIABLE} holds no token of 8 characters or more")
-    with serve(asked.host, asked.port, asked.folder, token) as server:
+    if len(token) < SHORTEST_TOKEN:
+        parser.error(f"the variable {TOKEN_VARIABLE} holds no token of {SHORTEST_TOKEN} characters")
+    try:
+        server = serve(asked.host, asked.port, asked.folder, token)
+    except (OSError, Timeout) as error:
+        parser.exit(1, f"the port or the folder cannot be used ({type(error).__name__})\n")
+    with server:
         server.serve_forever(poll_interval=0.05)
 
 

@@ -28,12 +28,15 @@ from metastore import (
 )
 from metastore.plain import PlainMetadataStore, Row, Tables, record_of, row_of
 
+from {{cookiecutter.__package}} import service
 from {{cookiecutter.__package}}.config import {{cookiecutter.__class}}Config
 
-_TOKEN_VARIABLE = "{{cookiecutter.__variable}}_SERVICE_TOKEN"
-"""By which a service that is brought up learns its token; a command line is public."""
 _started: list[subprocess.Popen[bytes]] = []
 """Services that this process brought up; they go on without it."""
+
+
+class _LostAnswerError(StorageError):
+    """The service may have done what it was asked."""
 
 
 class _Service:
@@ -41,7 +44,7 @@ class _Service:
 
     def __init__(self, config: {{cookiecutter.__class}}Config) -> None:
         self._config = config
-        self._url = f"http://{config.host}:{config.port}"
+        self._url = f"http://{_authority(config)}"
         self._process, self._pool = 0, urllib3.PoolManager()
 
     def close(self) -> None:
@@ -54,9 +57,16 @@ class _Service:
 
         Raises
         ------
+        _LostAnswerError
+            The request was sent, and no answer came.
         StorageError
-            The service does not answer, refuses the token, or failed.
+            The service is not there, refuses the token, or failed.
         """
+        if not _can_be_sent(self._config.token.reveal()):
+            raise StorageError(
+                "the token holds characters that no header can: other than visible ASCII",
+                hint="give another one to the service, and here",
+            )
         if self._process != os.getpid():
             # A forked child must not talk over its parent's connections.
             self._process, self._pool = os.getpid(), urllib3.PoolManager(retries=False)
@@ -69,17 +79,28 @@ class _Service:
                 timeout=self._config.timeout,
                 retries=False,
             )
+        except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError):
+            kind, reason = StorageError, "it cannot be reached"
         except urllib3.exceptions.HTTPError as error:
-            reason = type(error).__name__
+            kind, reason = _LostAnswerError, type(error).__name__
         else:
             if answer.status < 400 or answer.status in (404, 409):
                 return answer.status, answer.data
-            reason = f"status {answer.status}"
+            kind, reason = StorageError, f"status {answer.status}"
         # Not inside of except: the request holds the token.
-        raise StorageError(
+        raise kind(
             f"the service at {self._url} did not do it ({reason})",
             hint="is it up, and the token right? 'metastore store status' says more",
         )
+
+
+def _authority(config: {{cookiecutter.__class}}Config) -> str:
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    return f"{host}:{config.port}"
+
+
+def _can_be_sent(token: str) -> bool:
+    return token.isascii() and token.isprintable() and token == token.strip()
 
 
 class {{cookiecutter.__class}}MetadataStore(PlainMetadataStore):
@@ -96,7 +117,7 @@ class {{cookiecutter.__class}}MetadataStore(PlainMetadataStore):
     )
 
     def __init__(self, config: {{cookiecutter.__class}}Config, mode: OpenMode) -> None:
-        location = f"{self.FLAVOR}://{config.host}:{config.port}/{config.store}"
+        location = f"{self.FLAVOR}://{_authority(config)}/{config.store}"
         super().__init__(location=location, mode=mode)
         self._service = _Service(config)
         self._path = f"/stores/{config.store}"
@@ -180,10 +201,13 @@ class {{cookiecutter.__class}}MetadataStore(PlainMetadataStore):
         body = json.dumps(entry, allow_nan=False).encode()
         try:
             status, _ = self._service.call("POST", f"{self._path}?after={self._seen}", body)
-        except StorageError as error:
-            # The answer may have been lost, not the batch.
-            if not self._was_kept(token, error):
-                raise
+        except _LostAnswerError as error:
+            if not self._is_kept(token):
+                # It may be on its way still: to say that it failed would be to have it twice.
+                raise OutcomeUnknownError(
+                    f"the service did not answer while it wrote to {self.location}",
+                    hint="look for what was written, later, before you write it again",
+                ) from error
             status = 200
         if status == 409:
             raise BusyError(f"others keep writing to {self.location}", hint="try again")
@@ -191,15 +215,12 @@ class {{cookiecutter.__class}}MetadataStore(PlainMetadataStore):
             raise StorageError(f"the store {self.location} was removed while it was open")
         self._seen += 1
 
-    def _was_kept(self, token: str, error: StorageError) -> bool:
+    def _is_kept(self, token: str) -> bool:
+        """Whether the batch with this token is there by now."""
         try:
-            entries = self._entries()
+            return any(entry["token"] == token for entry in self._entries()[:1])
         except StorageError:
-            raise OutcomeUnknownError(
-                f"the service went away while it wrote to {self.location}",
-                hint="look for what was written when it is back",
-            ) from error
-        return any(entry["token"] == token for entry in entries[:1])
+            return False
 
     # The service, brought up and taken down by `metastore store up` and `down`.
 
@@ -221,13 +242,18 @@ class {{cookiecutter.__class}}MetadataStore(PlainMetadataStore):
                 "a service that is brought up needs a folder for its data",
                 hint="say which: --folder",
             )
+        if len(config.token.reveal()) < service.SHORTEST_TOKEN:
+            raise InvalidError(
+                f"the token has less than {service.SHORTEST_TOKEN} characters",
+                hint="give a longer one",
+            )
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "{{cookiecutter.__package}}.service"),
                 *("--host", config.host, "--port", str(config.port)),
                 *("--folder", str(config.folder)),
             ],
-            env={**os.environ, _TOKEN_VARIABLE: config.token.reveal()},
+            env={**os.environ, service.TOKEN_VARIABLE: config.token.reveal()},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -242,7 +268,7 @@ class {{cookiecutter.__class}}MetadataStore(PlainMetadataStore):
                 process.wait()
                 raise StorageError(
                     f"the service does not come up at {config.host}:{config.port}",
-                    hint="is the port taken, or the folder not yours?",
+                    hint="is the port taken, the folder not yours, or of another service?",
                 )
             time.sleep(0.02)
 
@@ -256,13 +282,13 @@ class {{cookiecutter.__class}}MetadataStore(PlainMetadataStore):
         """Stop the service; with `delete_data`, the store of the config is removed before."""
         if not cls.is_running(config):
             return
-        service = _Service(config)
+        calls = _Service(config)
         try:
             if delete_data:
-                service.call("DELETE", f"/stores/{config.store}")
-            service.call("POST", "/stop")
+                calls.call("DELETE", f"/stores/{config.store}")
+            calls.call("POST", "/stop")
         finally:
-            service.close()
+            calls.close()
         deadline = time.monotonic() + config.timeout
         while cls.is_running(config) and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -277,10 +303,10 @@ class {{cookiecutter.__class}}MetadataStore(PlainMetadataStore):
     @classmethod
     def is_running(cls, config: {{cookiecutter.__class}}Config) -> bool:
         """Whether the service answers."""
-        service = _Service(config)
+        calls = _Service(config)
         try:
-            return service.call("GET", "/")[0] == 200
+            return calls.call("GET", "/") == (200, service.NAME)
         except StorageError:
             return False
         finally:
-            service.close()
+            calls.close()

@@ -12,7 +12,10 @@ from metastore import Secret
 from metastore.testing import StoreContract
 
 from {{cookiecutter.__package}}.config import {{cookiecutter.__class}}Config
-from {{cookiecutter.__package}}.store import {{cookiecutter.__class}}MetadataStore
+from {{cookiecutter.__package}}.store import (
+    {{cookiecutter.__class}}MetadataStore,
+    _LostAnswerError,
+)
 
 _numbers = count()
 
@@ -112,7 +115,7 @@ def test_an_answer_that_is_lost_does_not_double_the_batch(
     def lossy(method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
         answer = call(method, path, body)
         if method == "POST":
-            raise metastore.StorageError("the answer was lost")
+            raise _LostAnswerError("the answer was lost")
         return answer
 
     monkeypatch.setattr(opened._service, "call", lossy)
@@ -120,3 +123,55 @@ def test_an_answer_that_is_lost_does_not_double_the_batch(
         with store.run("train", name="first"):
             pass
         assert [run.name for run in store.runs()] == ["first"]
+
+
+def test_an_answer_that_does_not_come_is_no_failure(
+    service: {{cookiecutter.__class}}Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that may be on its way still is OutcomeUnknownError: nobody writes it twice."""
+    config = service.model_copy(update={"store": f"test-{next(_numbers)}"})
+    opened = {{cookiecutter.__class}}MetadataStore.open(config)
+    call = opened._service.call
+
+    def slow(method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+        if method == "POST":
+            raise _LostAnswerError("the answer did not come in time")
+        return call(method, path, body)
+
+    monkeypatch.setattr(opened._service, "call", slow)
+    batch = metastore.Batch()
+    batch.type(metastore.NodeKind.ARTIFACT, "T")
+    with metastore.Store(opened) as store, pytest.raises(metastore.OutcomeUnknownError):
+        store.write(batch)
+
+
+def test_two_services_on_one_folder_are_refused(
+    service: {{cookiecutter.__class}}Config,
+    port: int,
+) -> None:
+    """The second service on a folder does not come up, and the first one goes on."""
+    with pytest.raises(metastore.StorageError, match="come up"):
+        {{cookiecutter.__class}}MetadataStore.provision(service.model_copy(update={"port": port}))
+    assert {{cookiecutter.__class}}MetadataStore.is_running(service)
+
+
+@pytest.mark.parametrize("token", ["a token of\ntwo lines", "ein Schlüssel", " padded token "])
+def test_a_token_that_cannot_be_sent_is_refused(
+    service: {{cookiecutter.__class}}Config,
+    token: str,
+) -> None:
+    """A token that no header can hold is OpenError, and is not shown."""
+    config = service.model_copy(update={"token": Secret(token)})
+    with pytest.raises(metastore.OpenError, match="visible ASCII") as raised:
+        {{cookiecutter.__class}}MetadataStore.open(config)
+    assert token not in str(raised.value)
+
+
+def test_a_short_token_is_refused(
+    service: {{cookiecutter.__class}}Config,
+    port: int,
+) -> None:
+    """A service does not come up with a token that can be guessed, and the error says why."""
+    config = service.model_copy(update={"token": Secret("short"), "port": port})
+    with pytest.raises(metastore.InvalidError, match="characters"):
+        {{cookiecutter.__class}}MetadataStore.provision(config)

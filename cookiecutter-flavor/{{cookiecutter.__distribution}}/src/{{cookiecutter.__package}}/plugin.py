@@ -8,7 +8,11 @@ def metastore_flavor() -> Flavor:
     """Describe the flavor."""
     return Flavor(
         name="{{cookiecutter.name}}",
+{%- if '"' in cookiecutter.summary and "'" not in cookiecutter.summary %}
+        summary='{{cookiecutter.summary | replace('\\', '\\\\')}}',
+{%- else %}
         summary="{{cookiecutter.__summary}}",
+{%- endif %}
         config="{{cookiecutter.__package}}.config:{{cookiecutter.__class}}Config",
         store="{{cookiecutter.__package}}.store:{{cookiecutter.__class}}MetadataStore",
         capabilities=Capabilities(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from threading import Barrier
 from typing import Any
 
@@ -17,6 +18,7 @@ from metastore.errors import (
     MetastoreError,
 )
 from metastore.model import EventType, LinkKind
+from metastore.rules import Planner
 from metastore.testing._base import (
     ARTIFACT,
     CONTEXT,
@@ -29,6 +31,7 @@ from metastore.testing._base import (
     events,
     ids,
     links,
+    needs_transaction,
     one,
     prepare,
     put,
@@ -212,6 +215,40 @@ class ThreadContract(ContractBase):
             assert sorted(map(str, groups)) == sorted({f"group {n}" for n in range(rounds)})
             assert len(links(each, LinkKind.ATTRIBUTION)) == len(names)
         assert compare_stores(*stores.values()) == []
+
+    def test_a_transaction_keeps_other_stores_out(
+        self, store: BaseMetadataStore, open_again: Reopen
+    ) -> None:
+        """Of what two stores over the same data write at once, nothing acknowledged is lost. [7.10]
+
+        On failure: both writers planned on the same rows, and one wrote over what the other wrote.
+        Take a lock that other stores and processes respect before the first `lookup`, until the
+        transaction ends (`exclusive` of a plain store), or notice that others were faster.
+        """
+        needs_transaction(store)
+        prepare(store)
+        other = open_again(store, "rw")
+        batch = Batch()
+        ref = batch.artifact("T", name="inside")
+        planner = Planner(batch)
+        acknowledged: dict[str, int] = {}
+
+        def write_beside() -> None:
+            with suppress(BusyError):
+                acknowledged["beside"] = put(other, ARTIFACT, name="beside").id
+
+        # Suppressed: it was noticed that somebody else was faster.
+        with ThreadPoolExecutor(1) as pool, suppress(BusyError, ConflictError):
+            with store.transaction() as transaction:
+                changes = planner.run(transaction.lookup)
+                # Who waits for the transaction is not done; who does not, is at once.
+                wait([pool.submit(write_beside)], timeout=0.5)
+                applied = transaction.apply(changes)
+            acknowledged["inside"] = planner.written(applied)[ref].id
+        assert acknowledged, "neither of the two could write"
+        for each in (store, other, open_again(store, "r")):
+            found = {node.name: node.id for node in read(each, ARTIFACT)}
+            assert found == acknowledged
 
     def test_readers_see_whole_batches(self, store: BaseMetadataStore) -> None:
         """A reader sees all nodes and events of a batch or none, each whole, while another thread
