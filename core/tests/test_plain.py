@@ -7,7 +7,7 @@ import math
 import os
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pytest
@@ -41,7 +41,7 @@ from metastore.model import (
 )
 from metastore.plain import PlainMetadataStore, Row, StoredLink, Tables, record_of, row_of
 from metastore.query import NodeQuery
-from metastore.testing import StoreContract, contents, exact
+from metastore.testing import StoreContract, ThreadContract, contents, exact
 from metastore.testing._base import prepare, put
 
 ARTIFACT = NodeKind.ARTIFACT
@@ -298,3 +298,17 @@ def test_a_child_does_not_see_what_was_not_committed() -> None:
         _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 1
     assert store.count(NodeQuery(ARTIFACT)) == 2
+
+
+def test_the_kit_notices_that_there_is_no_lock() -> None:
+    """Two stores that do not keep one another out lose what one wrote, and the kit sees it."""
+
+    class Unlocked(_Kept):
+        def exclusive(self) -> AbstractContextManager[object]:
+            return nullcontext()
+
+    log: Log = []
+    with pytest.raises(AssertionError):
+        ThreadContract().test_a_transaction_keeps_other_stores_out(
+            Unlocked.open(log), lambda store, mode: Unlocked.open(log, mode=mode)
+        )
