@@ -21,7 +21,6 @@ from metastore.testing._base import (
     STRING,
     STRUCT,
     UNKNOWN_ID,
-    ContractBase,
     add,
     artifact,
     context,
@@ -35,17 +34,11 @@ from metastore.testing._base import (
     update,
 )
 from metastore.testing._contents import exact
-from metastore.testing._updates import MODES, _full, _refused
+from metastore.testing._updates import MODES, StoredContract, _full, _refused
 
 
-class ChangeContract(ContractBase):
+class ChangeContract(StoredContract):
     """Updates happen where something changes, once, later, and where they were expected."""
-
-    @pytest.fixture
-    def stored(self, store: BaseMetadataStore) -> BaseMetadataStore:
-        """A store with the type T for every kind: a and b are INT."""
-        prepare(store, a=INT, b=INT)
-        return store
 
     @ALL_KINDS
     @MODES

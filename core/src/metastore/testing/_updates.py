@@ -56,14 +56,18 @@ def _refused(
     refuse(store, batch, error, kind=kind.label, index=0, id=mode.id)
 
 
-class UpdateContract(ContractBase):
-    """Stored nodes are replaced, or merged with what a draft names."""
+class StoredContract(ContractBase):
+    """Nodes that are stored, to be updated."""
 
     @pytest.fixture
     def stored(self, store: BaseMetadataStore) -> BaseMetadataStore:
         """A store with the type T for every kind: a and b are INT."""
         prepare(store, a=INT, b=INT)
         return store
+
+
+class UpdateContract(StoredContract):
+    """Stored nodes are replaced, or merged with what a draft names."""
 
     # Replace.
 
