@@ -101,7 +101,7 @@ WHOLE = [
         "x", "plain", "MIT", "3.11", "none", 'Rows "in" C:\\files, für alle', 'Å. "Nobody" \\ Co'
     ),
     Answers("the-flavor-of-our-house1", "sql", "BSD-3-Clause", "3.11", author="The house: of all"),
-    Answers("json-lines", "remote", "MIT", "3.10", "none", "It's {{curly}} & <angled> # all along"),
+    Answers("json-lines", "remote", "MIT", "3.10", "none", "It's <angled> & {curly} # all along"),
 ]
 """Sets of answers of which everything is checked."""
 
