@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,24 @@ def _nobodys_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
             del os.environ[name]
     config: Path = tmp_path_factory.mktemp("config") / "config.toml"
     os.environ["METASTORE_CONFIG"] = str(config)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The two flavors of these tests are found, as if their distributions were installed."""
+    site = tmp_path_factory.mktemp("site")
+    for name in ("box", "warehouse"):
+        info = site / f"metastore_flavor_{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Name: metastore-flavor-{name}\nVersion: 1.0\n")
+        entry = f"[metastore.flavors]\n{name} = sql_tests.{name}.plugin\n"
+        (info / "entry_points.txt").write_text(entry)
+    # The second is for processes that tests start.
+    added = [str(site), str(Path(__file__).parents[1])]
+    sys.path[:0] = added
+    yield
+    for each in added:
+        sys.path.remove(each)
 
 
 @pytest.fixture(scope="session")
