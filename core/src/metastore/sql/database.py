@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, suppress
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, bindparam, func, insert
+from sqlalchemy import ColumnElement, Integer, Table, bindparam, func, insert, literal_column
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import ClauseElement
 
@@ -204,9 +204,9 @@ class Database(ABC):
     def unindexed(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
         """The column in a form for which the database takes no index, where there is one.
 
-        For conditions that so many rows fulfil that an index only leads astray.
+        For conditions that so many rows fulfil that an index only leads astray; of numbers.
         """
-        return column
+        return column + literal_column("0") if isinstance(column.type, Integer) else column
 
     @abstractmethod
     def bind_list(self, values: Collection[Any], shape: str) -> Any:
