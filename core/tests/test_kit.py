@@ -197,22 +197,21 @@ def test_a_wrong_value_is_seen_at_once() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("tables", "step"),
-    [
-        (_Forgetful, r"\s*\[PutEvent\(artifact=-?\d, execution=-?\d, path=\(.*\)\)\]"),
-        (_Hasty, r"\s*\[Put\(kind=<NodeKind\.\w+: \d>(, \w+=[^=]+){1,3}\)\]"),
-    ],
-)
-def test_a_failure_is_told_by_few_steps(tables: type[Tables], step: str) -> None:
-    """What is told of a random history that fails is one step that shows it, and can be pasted."""
-    with pytest.raises(AssertionError, match="after step 1 of the history") as raised:
+@pytest.mark.parametrize(("tables", "action"), [(_Forgetful, PutEvent), (_Hasty, Put)])
+def test_a_failure_is_told_by_few_steps(tables: type[Tables], action: type) -> None:
+    """What is told of a random history that fails is what shows it and no more, and can be pasted."""
+    with pytest.raises(AssertionError, match="of the history") as raised:
         ModelContract().test_histories(lambda: MemoryMetadataStore(tables()), None)
-    [told] = re.findall(r"^    (.*),$", str(raised.value).partition("]\n")[0], re.MULTILINE)
-    assert re.fullmatch(step, told)
-    pasted = eval(re.sub(r"<(\w+\.\w+): \d+>", r"\1", told.strip()), vars(actions) | vars(model))  # noqa: S307
-    with pytest.raises(AssertionError, match="after step 1"):
-        replay([pasted], MemoryMetadataStore(tables()), _store())
+    told = re.findall(r"^    (.*),$", str(raised.value).partition("\n]")[0], re.MULTILINE)
+    pasted = [
+        eval(re.sub(r"<(\w+\.\w+): \d+>", r"\1", each.strip()), vars(actions) | vars(model))  # noqa: S307
+        for each in told
+    ]
+    # Two where the second changes what the first puts there: a batch changes no node of its own.
+    assert 1 <= len(pasted) <= 2
+    assert all(type(only) is action for [only] in pasted)
+    with pytest.raises(AssertionError, match=f"after step {len(pasted)} of the history"):
+        replay(pasted, MemoryMetadataStore(tables()), _store())
 
 
 def test_an_error_that_is_none_of_ours_is_told_too() -> None:
