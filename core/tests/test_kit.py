@@ -199,7 +199,7 @@ def test_a_wrong_value_is_seen_at_once() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("tables", "action"), [(_Forgetful, PutEvent), (_Hasty, Put)])
 def test_a_failure_is_told_by_few_steps(tables: type[Tables], action: type) -> None:
-    """What is told of a random history that fails is what shows it and no more, and can be pasted."""
+    """A random history that fails is told by what shows it and no more, and can be pasted."""
     with pytest.raises(AssertionError, match="of the history") as raised:
         ModelContract().test_histories(lambda: MemoryMetadataStore(tables()), None)
     told = re.findall(r"^    (.*),$", str(raised.value).partition("\n]")[0], re.MULTILINE)

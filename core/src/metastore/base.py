@@ -137,18 +137,9 @@ class BaseMetadataStore(ABC):
         As `read_nodes`; where the flavor has no filters of its own (capability `native_filter`),
         the filter is evaluated here, on page after page until there are enough.
         """
-        filter, limit = query.filter, query.limit
-        if filter is None or self.CAPABILITIES.native_filter:
+        if query.filter is None or self.CAPABILITIES.native_filter:
             return self.read_nodes(query)
-        found: list[AnyNode] = []
-        query = replace(query, filter=None, limit=_FILTERED_PAGE)
-        while limit is None or len(found) < limit:
-            page = self.read_nodes(query)
-            found += select(filter, page, self)
-            if len(page) < _FILTERED_PAGE:
-                break
-            query = replace(query, after=cursor_of(page[-1], query.order_by))
-        return found[:limit]
+        return filtered(self, query)
 
     def count(self, query: NodeQuery) -> int:
         """How many nodes the query asks for, its page left aside."""
@@ -246,3 +237,21 @@ def cursor_of(node: AnyNode, order_by: OrderBy) -> Cursor:
             return Cursor(node.create_time_ms, node.id)
         case OrderBy.UPDATE_TIME:
             return Cursor(node.update_time_ms, node.id)
+
+
+def filtered(store: BaseMetadataStore, query: NodeQuery) -> list[AnyNode]:
+    """One page of what the query asks for, its filter evaluated here on page after page.
+
+    For flavors with filters of their own that a few filters are too much for.
+    """
+    filter, limit = query.filter, query.limit
+    assert filter is not None
+    found: list[AnyNode] = []
+    query = replace(query, filter=None, limit=_FILTERED_PAGE)
+    while limit is None or len(found) < limit:
+        page = store.read_nodes(query)
+        found += select(filter, page, store)
+        if len(page) < _FILTERED_PAGE:
+            break
+        query = replace(query, after=cursor_of(page[-1], query.order_by))
+    return found[:limit]

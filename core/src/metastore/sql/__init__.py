@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from metastore.sql.engine_config import EngineConfig as EngineConfig
     from metastore.sql.engine_config import FileConfig as FileConfig
     from metastore.sql.engine_config import ServerConfig as ServerConfig
+    from metastore.sql.engine_errors import LostConnectionError as LostConnectionError
     from metastore.sql.engine_store import EngineMetadataStore as EngineMetadataStore
     from metastore.sql.forks import Forked as Forked
     from metastore.sql.forks import keep_for_ever as keep_for_ever
@@ -45,17 +46,19 @@ if TYPE_CHECKING:
     from metastore.sql.store import SQLMetadataStore as SQLMetadataStore
     from metastore.sql.tables import StoreCheck as StoreCheck
     from metastore.sql.tables import make_tables as make_tables
+    from metastore.sql.tables import write_simple_types as write_simple_types
 
 _HOMES = {
     "database": "Database Session",
     "engine": "EngineDatabase",
     "engine_config": "EngineConfig FileConfig ServerConfig",
+    "engine_errors": "LostConnectionError",
     "engine_store": "EngineMetadataStore",
     "forks": "Forked keep_for_ever watch_forks",
     "paths": "check_path path_in_url",
     "schema": "SCHEMA_VERSION Schema SchemaOptions",
     "store": "SQLMetadataStore",
-    "tables": "StoreCheck make_tables",
+    "tables": "StoreCheck make_tables write_simple_types",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

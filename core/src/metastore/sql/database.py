@@ -18,6 +18,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import ClauseElement
 
 from metastore.model import NodeKind
+from metastore.query import Filter
 from metastore.sql.schema import Schema
 
 __all__ = ["Database", "Session", "Statement"]
@@ -186,6 +187,21 @@ class Database(ABC):
     @abstractmethod
     def in_list(self, column: ColumnElement[Any], name: str, shape: str) -> ColumnElement[bool]:
         """``column IN (the list that is bound to `name`)``; one text whatever the length."""
+
+    def can_answer(self, filter: Filter) -> bool:  # noqa: ARG002
+        """Whether the database answers the filter as `metastore.query` means it.
+
+        If not, it is evaluated in Python, on page after page of all else that is asked for.
+        """
+        return True
+
+    def exact(self, text: ColumnElement[Any]) -> ColumnElement[Any]:
+        """A column of texts in a form in which only equal ones are equal; itself by default."""
+        return text
+
+    def same(self, text: ColumnElement[Any], other: ColumnElement[Any]) -> ColumnElement[bool]:
+        """Whether a column of texts is equal to a text, in a form that an index serves."""
+        return text == other
 
     def bind_text(self, text: str) -> str | None:
         """A text to compare with; None where no stored text can be equal to it."""

@@ -6,9 +6,11 @@ It knows none of them by name.  What a database can do is asked of its dialect a
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+import random
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     BigInteger,
@@ -24,6 +26,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import CompileError
 from sqlalchemy.pool import PoolProxiedConnection
 
+from metastore.batch import Batch
 from metastore.errors import (
     BusyError,
     ClosedError,
@@ -44,11 +47,14 @@ from metastore.sql.engine_errors import (
     raise_cleanly,
     translate,
 )
+from metastore.sql.engine_limits import check_texts
 from metastore.sql.engine_making import engine_of
 from metastore.sql.forks import keep_for_ever, watch_forks
 from metastore.sql.schema import Schema, SchemaOptions
 
 __all__ = ["EngineDatabase"]
+
+_T = TypeVar("_T")
 
 _ONE_STATE = ("SNAPSHOT", "REPEATABLE READ", "SERIALIZABLE")
 """Isolation levels in which all reads of a transaction see one state; the first of them is taken.
@@ -95,7 +101,7 @@ class EngineDatabase(Database):
         super().__init__()
         self.location = location
         self._config = config
-        self.engine = engine_of(config, location)
+        self.engine = engine_of(config, location, self.connect)
         self.dialect = self.engine.dialect
         self.schema = _schema_of(type(self), self.dialect)
         self._form: str | None = None
@@ -103,6 +109,8 @@ class EngineDatabase(Database):
         """Isolation levels of reading and of writing transactions."""
         self._begins = False
         """Whether we begin transactions, because the driver would begin them too late."""
+        self.reading = False
+        """Whether the store is open for reading only."""
         self._opened = False
         self._closed = False
         self._lent: set[PoolProxiedConnection] = set()
@@ -110,6 +118,14 @@ class EngineDatabase(Database):
         watch_forks(self)
 
     # Connections.
+
+    def connect(self, dialect: Any, options: dict[str, Any]) -> Any:
+        """A new connection of the driver's; SQLAlchemy's `Dialect` and arguments of its own.
+
+        The password is revealed for each one.
+        """
+        arguments, own = dialect.create_connect_args(self._config.url())
+        return dialect.connect(*arguments, **{**options, **own})
 
     def _take(self, *, write: bool) -> PoolProxiedConnection:
         """A connection of the pool, in the isolation level that is needed."""
@@ -119,9 +135,9 @@ class EngineDatabase(Database):
         try:
             connection = self.engine.raw_connection()
             if self._levels is None:
-                self._levels = self._learn(connection)
+                self._levels = self.levels(connection)
             level = self._levels[write]
-            if connection.info.get(_LEVEL) != level:
+            if level and connection.info.get(_LEVEL) != level:
                 self.dialect.set_isolation_level(connection.dbapi_connection, level)  # type: ignore[arg-type]
                 connection.info[_LEVEL] = level
             self._lent.add(connection)
@@ -135,7 +151,7 @@ class EngineDatabase(Database):
         return raise_cleanly(self._unreachable(failure), clean(failure, self.secrets()))
 
     def _unreachable(self, failure: BaseException) -> MetastoreError:
-        told = translate(failure, self.dialect, self.location)
+        told = self.translate(failure)
         offender = Offender("store", name=self.location)
         if isinstance(told, BusyError):
             return told
@@ -164,7 +180,11 @@ class EngineDatabase(Database):
                     texts.append(each.reveal())
         return tuple(texts)
 
-    def _learn(self, connection: PoolProxiedConnection) -> tuple[str, str]:
+    def levels(self, connection: PoolProxiedConnection) -> tuple[str, str]:
+        """The isolation levels of reading and of writing transactions, asked once.
+
+        An empty text: connections have it already.
+        """
         driver: Any = connection.dbapi_connection
         try:
             offered = self.dialect.get_isolation_level_values(driver)
@@ -226,6 +246,24 @@ class EngineDatabase(Database):
         """A transaction, the only one that writes or one that sees one state."""
         return self._session(write=write, lock=write)
 
+    def new_session(self, connection: PoolProxiedConnection) -> Session:
+        """The session of a transaction that begins on this connection."""
+        return Session(self, connection.cursor(), {})
+
+    def lock(self, session: Session) -> None:
+        """Wait until nobody else writes; nobody does then until the transaction ends."""
+        session.execute(self.statement("lock", self._lock).text)
+
+    def acknowledged(self, session: Session) -> None:
+        """The database has said that a writing transaction is committed."""
+
+    def was_committed(self, session: Session) -> bool | None:  # noqa: ARG002
+        """Whether a transaction whose connection broke in COMMIT is; None: nobody can tell.
+
+        Asked after the connection was closed.
+        """
+        return None
+
     def creation(self) -> AbstractContextManager[Session]:
         """A writing transaction where there is no table yet whose row could be locked."""
         return self._session(write=True, lock=False)
@@ -235,19 +273,20 @@ class EngineDatabase(Database):
         process = os.getpid()
         connection = self._take(write=write)
         failure: BaseException | None = None
-        committing = broken = ended = False
+        committing = committed = broken = ended = False
+        session: Session | None = None
         try:
-            cursor = connection.cursor()
+            session = self.new_session(connection)
             if self._begins:
-                cursor.execute("BEGIN")
-            session = Session(self, cursor, {})
+                session.execute("BEGIN")
             if lock:
-                session.execute(self.statement("lock", self._lock).text)
+                self.lock(session)
             yield session
             self._check_process(process)
             if write:
                 committing = True
                 self._end(connection, "COMMIT")
+                committed = True
         except MetastoreError:
             raise
         except Exception as error:
@@ -255,17 +294,27 @@ class EngineDatabase(Database):
             if not committing and not isinstance(error, self._driver_errors()):
                 raise
             failure = error
+            broken = process == os.getpid() and self.is_lost(error, connection)
+        except BaseException:
+            # In the middle of an answer, for all we know: the next one to read would get its rest.
+            broken = True
+            raise
         finally:
             if process == os.getpid():
-                broken = failure is not None and self._is_lost(failure, connection)
-                ended = self._abandon(connection, broken=broken)
+                ended = self._abandon(connection, broken=broken, over=committed)
+        if committed and session is not None:
+            self.acknowledged(session)
         if failure is not None:
             self._check_process(process)
-            told = self._told(failure, ended=ended, committing=committing)
+            outcome: bool | None = False
+            if committing and session is not None and self.is_in_doubt(failure, ended=ended):
+                outcome = self.was_committed(session)
+            told = self._told(failure, ended=ended, outcome=outcome)
             cause = clean(failure, self.secrets())
             # A variable of this frame, which a traceback may show.
             failure = None
-            raise_cleanly(told, cause)
+            if not outcome:
+                raise_cleanly(told, cause)
 
     def _lock(self) -> Any:
         version = self.schema.env.c.schema_version
@@ -286,10 +335,10 @@ class EngineDatabase(Database):
         else:
             connection.rollback()
 
-    def _abandon(self, connection: PoolProxiedConnection, *, broken: bool) -> bool:
+    def _abandon(self, connection: PoolProxiedConnection, *, broken: bool, over: bool) -> bool:
         """Roll back what was not committed, and give the connection back; False if that failed."""
-        ended = False
-        if not broken:
+        ended = over
+        if not (broken or over):
             with suppress(Exception):
                 driver: Any = connection.dbapi_connection
                 if not self._begins or driver.in_transaction:
@@ -304,7 +353,8 @@ class EngineDatabase(Database):
     def _driver_errors(self) -> tuple[type[Exception], ...]:
         return self.dialect.loaded_dbapi.Error, UnicodeEncodeError, OverflowError
 
-    def _is_lost(self, failure: BaseException, connection: PoolProxiedConnection) -> bool:
+    def is_lost(self, failure: BaseException, connection: PoolProxiedConnection) -> bool:
+        """Whether the connection can be used no more after this error of the driver's."""
         error = driver_error(failure)
         if isinstance(error, OSError):
             return True
@@ -315,11 +365,22 @@ class EngineDatabase(Database):
             None,
         )
 
-    def _told(self, failure: BaseException, *, ended: bool, committing: bool) -> MetastoreError:
+    def is_in_doubt(self, failure: BaseException, *, ended: bool) -> bool:  # noqa: ARG002
+        """Whether a transaction may be committed although COMMIT failed with this error.
+
+        `ended`: it was rolled back afterwards, as far as the database said.
+        """
+        return not ended
+
+    def translate(self, failure: BaseException) -> MetastoreError:
+        """The error of ours that says what the driver's says."""
+        return translate(failure, self.dialect, self.location)
+
+    def _told(self, failure: BaseException, *, ended: bool, outcome: bool | None) -> MetastoreError:
         offender = Offender("store", name=self.location)
-        if ended:
-            return translate(failure, self.dialect, self.location)
-        if committing:
+        if ended and outcome is not None:
+            return self.translate(failure)
+        if outcome is None:
             return OutcomeUnknownError(
                 f"the connection to {self.location} broke while it committed: the batch is written "
                 "whole, or not at all",
@@ -331,6 +392,26 @@ class EngineDatabase(Database):
             hint="try again",
             offender=offender,
         )
+
+    def tried_again(self, attempt: Callable[[], _T]) -> _T:
+        """What `attempt` returns, once others or a lost connection do not keep it from happening.
+
+        Raises
+        ------
+        BusyError, LostConnectionError
+            They do for `EngineConfig.busy_timeout` seconds.
+        """
+        deadline = time.monotonic() + self._config.busy_timeout
+        pause = 0.01
+        while True:
+            try:
+                return attempt()
+            except (BusyError, LostConnectionError):
+                # Of a write, neither was committed.
+                if time.monotonic() + pause > deadline:
+                    raise
+            time.sleep(random.uniform(0, pause))
+            pause = min(2 * pause, 1.0)
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -398,7 +479,7 @@ class EngineDatabase(Database):
             raise AssertionError("the database was not asked how it opens a JSON array")
         return engine_lists.in_list(column, name, shape, self._form, self.dialect)
 
-    def bind_list(self, values: Collection[Any], shape: str) -> str:
+    def bind_list(self, values: Collection[Any], shape: str) -> Any:
         """The list as JSON."""
         return engine_lists.bind_list(values, shape)
 
@@ -407,6 +488,23 @@ class EngineDatabase(Database):
         return text if engine_lists.is_storable(text) else None
 
     # Opening.
+
+    def prepare(self, *, creating: bool) -> None:
+        """Make the tables where they may be made, check them, and learn what is to be known.
+
+        Raises
+        ------
+        OpenError
+            There is no store that we can use.
+        """
+        from metastore.sql.engine_schema import prepare
+
+        prepare(self, creating=creating, is_file=isinstance(self._config, FileConfig))
+
+    def check_batch(self, batch: Batch, flavor: str) -> None:
+        """Raise `InvalidError` for a batch with what the database cannot hold."""
+        limit = getattr(self.schema.type.c.name.type, "length", None)
+        check_texts(batch, flavor=flavor, limit=limit)
 
     def find_form(self) -> None:
         """Find the words that open a JSON array; raises `OpenError`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
@@ -16,8 +17,10 @@ _BY_POSITION = {"pyformat": "format", "named": "numeric"}
 """For styles of parameters by name, the one by position that goes with them."""
 
 
-def engine_of(config: EngineConfig, location: str) -> Engine:
-    """An engine that is not connected yet.
+def engine_of(
+    config: EngineConfig, location: str, connect: Callable[[Any, dict[str, Any]], Any]
+) -> Engine:
+    """An engine that is not connected yet, and connects by `connect`: dialect, arguments.
 
     Raises
     ------
@@ -64,8 +67,7 @@ def engine_of(config: EngineConfig, location: str) -> Engine:
     engine = create_engine(url, module=module, **{**options, **config.engine_options()})
 
     @event.listens_for(engine, "do_connect")
-    def connect(dialect: Any, _record: Any, _arguments: Any, options: Any) -> Any:
-        arguments, own_options = dialect.create_connect_args(config.url())
-        return dialect.connect(*arguments, **{**options, **own_options})
+    def do_connect(dialect: Any, _record: Any, _arguments: Any, options: Any) -> Any:
+        return connect(dialect, options)
 
     return engine

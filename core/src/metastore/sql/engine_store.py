@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from metastore.base import BaseMetadataStore, Capabilities, OpenMode
 from metastore.batch import Batch, WrittenBatch
-from metastore.errors import (
-    BusyError,
-    InvalidError,
-    MetastoreError,
-    Offender,
-    OpenError,
-)
+from metastore.errors import MetastoreError, Offender, OpenError
+from metastore.sql.database import Session
 from metastore.sql.engine import EngineDatabase
-from metastore.sql.engine_config import EngineConfig, FileConfig
-from metastore.sql.engine_errors import LostConnectionError
-from metastore.sql.engine_schema import prepare
+from metastore.sql.engine_config import EngineConfig
 from metastore.sql.store import SQLMetadataStore
 
 if TYPE_CHECKING:
@@ -28,12 +19,15 @@ if TYPE_CHECKING:
 
 __all__ = ["EngineMetadataStore"]
 
+_T = TypeVar("_T")
+
 
 class EngineMetadataStore(SQLMetadataStore):
     """A store in a database that SQLAlchemy has a dialect for.
 
-    A flavor derives from it, sets `FLAVOR`, and has a config class that says the driver.  Writes
-    that others kept from happening are tried again for `EngineConfig.busy_timeout` seconds.
+    A flavor derives from it, sets `FLAVOR`, and has a config class that says the driver.  Reads,
+    and writes that surely did not happen, are tried again for `EngineConfig.busy_timeout` seconds
+    when others, or a lost connection, keep them from happening.
     """
 
     CAPABILITIES: ClassVar[Capabilities] = Capabilities(snapshot=True)
@@ -41,7 +35,6 @@ class EngineMetadataStore(SQLMetadataStore):
     """The class that describes the database."""
 
     _identity: Hashable = None
-    _timeout = 0.0
 
     @classmethod
     def open(cls, config: EngineConfig, *, mode: OpenMode = "rw", create: bool = True) -> Self:
@@ -59,8 +52,9 @@ class EngineMetadataStore(SQLMetadataStore):
         config = config.relative_to(Path.cwd())
         config.check(creating=creating)
         database = cls.DATABASE(config, location=location)
+        database.reading = mode == "r"
         try:
-            prepare(database, creating=creating, is_file=isinstance(config, FileConfig))
+            database.prepare(creating=creating)
         except BaseException as error:
             database.close()
             if isinstance(error, OpenError) or not isinstance(error, MetastoreError):
@@ -71,7 +65,6 @@ class EngineMetadataStore(SQLMetadataStore):
         database.opened()
         store = cls(database, location=location, mode=mode)
         store._identity = config.identity()
-        store._timeout = config.busy_timeout
         return store
 
     def is_same(self, other: BaseMetadataStore) -> bool:
@@ -90,68 +83,17 @@ class EngineMetadataStore(SQLMetadataStore):
             Also for a text that the database cannot hold: one with a NUL that is no value of a
             property, or a name, external id or key that is longer than it takes.
         """
-        self._check_texts(batch)
-        deadline = time.monotonic() + self._timeout
-        pause = 0.01
-        while True:
-            try:
-                return super().write(batch)
-            except (BusyError, LostConnectionError):
-                # Neither was committed.
-                if time.monotonic() + pause > deadline:
-                    raise
-            time.sleep(random.uniform(0, pause))
-            pause = min(2 * pause, 1.0)
+        database = self._database
+        assert isinstance(database, EngineDatabase)
+        database.check_batch(batch, self.FLAVOR)
+        write = super().write
+        return database.tried_again(lambda: write(batch))
 
-    def _check_texts(self, batch: Batch) -> None:
-        limit = getattr(self._database.schema.type.c.name.type, "length", None)
-        for text, what, offender, is_long in _texts(batch):
-            if not isinstance(text, str):
-                continue
-            if "\0" in text:
-                raise InvalidError(
-                    f"the {what} of {offender} holds a NUL, which flavor {self.FLAVOR!r} cannot "
-                    "store there",
-                    hint="leave it out, or keep it as a property",
-                    offender=offender,
-                )
-            if limit is not None and not is_long and len(text) > limit:
-                raise InvalidError(
-                    f"the {what} of {offender} has {len(text)} characters, and flavor "
-                    f"{self.FLAVOR!r} takes {limit}",
-                    hint="shorten it",
-                    offender=offender,
-                )
-
-
-def _texts(batch: Batch) -> Iterator[tuple[object, str, Offender, bool]]:
-    """The texts of a batch that are stored as such: what, whose, and whether in a long column.
-
-    Whether they are texts at all, the planner checks.
-    """
-    for index, type in enumerate(batch.types):
-        offender = Offender(f"{type.key.kind.label} type", index)
-        yield type.key.name, "name", offender, False
-        yield type.key.version, "version", offender, False
-        yield type.external_id, "external id", offender, False
-        yield type.description, "description", offender, True
-        yield type.input_type, "input type", offender, True
-        yield type.output_type, "output type", offender, True
-        yield from _keys(type.properties, offender)
-    for kind, drafts in batch.nodes.items():
-        for index, node in enumerate(drafts):
-            offender = Offender(kind.label, index)
-            yield node.name, "name", offender, False
-            yield node.external_id, "external id", offender, False
-            yield node.uri, "uri", offender, True
-            yield from _keys(node.properties, offender)
-            yield from _keys(node.custom_properties, offender)
-    for index, event in enumerate(batch.events):
-        for step in event.path:
-            yield step, "path", Offender("event", index), True
-
-
-def _keys(properties: object, offender: Offender) -> Iterator[tuple[object, str, Offender, bool]]:
-    if isinstance(properties, Mapping):
-        for key in properties:
-            yield key, "property key", offender, False
+    def _read(self, question: Callable[[Session], _T]) -> _T:
+        read = super()._read
+        if self._pinned() is not None:
+            # What follows in the snapshot would be of another state.
+            return read(question)
+        database = self._database
+        assert isinstance(database, EngineDatabase)
+        return database.tried_again(lambda: read(question))

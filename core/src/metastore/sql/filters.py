@@ -269,7 +269,7 @@ class _Compiler:
         ):
             return None
         types = self._schema.type.alias("of type")
-        own = self._substitute(names[0], types.c.name, found)
+        own = self._substitute(names[0], self._database.exact(types.c.name), found)
         kind, row = self._row_of(names[0])
         wanted = select(types.c.id).where(types.c.type_kind == _int(kind), own)
         among: ColumnElement[bool] = row.c.type_id.in_(wanted.correlate_except(types))
@@ -347,16 +347,15 @@ class _Compiler:
 
     def _is_property(self, table: Any, property: Property) -> ColumnElement[bool]:
         return and_(
-            table.c.name == bindparam(f"filter_{property.key}"),
+            self._database.same(table.c.name, bindparam(f"filter_{property.key}")),
             table.c.is_custom_property == literal_column("1" if property.custom else "0"),
         )
 
-    @staticmethod
-    def _value(table: Any, property: Property) -> ColumnElement[Any]:
+    def _value(self, table: Any, property: Property) -> ColumnElement[Any]:
         if property.part is Part.BOOL:
             return type_coerce(table.c.bool_value, Integer)
         column: ColumnElement[Any] = table.c[property.part.value]
-        return column
+        return self._database.exact(column) if property.part is Part.STRING else column
 
     # Terms.
 
@@ -387,13 +386,14 @@ class _Compiler:
             kind, row = self._row_of(column)
             types = self._schema.type.alias("type of")
             return (
-                select(types.c.name)
+                select(self._database.exact(types.c.name))
                 .where(types.c.id == row.c.type_id, types.c.type_kind == _int(kind))
                 .correlate_except(types)
                 .scalar_subquery()
             )
         table: Any = self._node if column.alias is None else self._tables[column.alias]
-        return table.c[column.name]  # type: ignore[no-any-return]
+        found: ColumnElement[Any] = table.c[column.name]
+        return self._database.exact(found) if column.kind is Kind.TEXT else found
 
     def _property(self, property: Property) -> ColumnElement[Any]:
         table = self._schema.properties[self._kind].alias("property")
@@ -402,7 +402,8 @@ class _Compiler:
         if property.part is Part.NUMBER:
             value = func.coalesce(table.c.int_value, table.c.double_value)
         elif property.part is Part.STRING:
-            value = case((_is_struct(table), None), else_=table.c.string_value)
+            text = self._value(table, property)
+            value = case((_is_struct(table), None), else_=text)
         elif property.part is Part.ANY:
             columns = ("int_value", "double_value", "string_value", "bool_value", "proto_value")
             any_value = or_(*(table.c[name].is_not(None) for name in columns))

@@ -305,8 +305,8 @@ def _of_type(
     types = database.schema.type.alias("wanted").c
     wanted = select(types.id).where(
         types.type_kind == bindparam("type_kind"),
-        types.name == bindparam("type_name"),
-        types.version == bindparam("type_version")
+        database.same(types.name, bindparam("type_name")),
+        database.same(types.version, bindparam("type_version"))
         if query.type and query.type.version
         else or_(types.version.is_(None), types.version == ""),
     )

@@ -48,7 +48,7 @@ class SchemaOptions:
     integer:
         The type of ids, times and `int_value`: 64 bits wide.
     text, binary:
-        The types of property values, uris and paths.
+        The types of property values, uris, paths and descriptions.
     name:
         The type of names, versions, external ids and keys of properties.
     boolean:
@@ -59,6 +59,8 @@ class SchemaOptions:
         Keyword arguments of the `sqlalchemy.Index` on uris, which may be long.
     value_indexes:
         Whether there are indexes on the values of properties.
+    string_index:
+        Keyword arguments of the indexes on `string_value`, which may be long.
     """
 
     table: Mapping[str, Any] = field(default_factory=dict)
@@ -71,6 +73,7 @@ class SchemaOptions:
     autoincrement: bool = True
     uri_index: Mapping[str, Any] = field(default_factory=dict)
     value_indexes: bool = True
+    string_index: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Schema:
@@ -79,16 +82,16 @@ class Schema:
     def __init__(self, options: SchemaOptions | None = None) -> None:
         self._options = options or SchemaOptions()
         self.metadata = MetaData()
-        name = self._options.name
+        name, text = self._options.name, self._options.text
         self.type = self._table(
             "Type",
             self._id(),
             Column("name", name, nullable=False),
             Column("version", name),
             Column("type_kind", SmallInteger, nullable=False),
-            Column("description", Text),
-            Column("input_type", Text),
-            Column("output_type", Text),
+            Column("description", text),
+            Column("input_type", text),
+            Column("output_type", text),
             Column("external_id", name, unique=True),
         )
         self.type_property = self._table(
@@ -104,7 +107,6 @@ class Schema:
             self._reference("parent_type_id"),
             PrimaryKeyConstraint("type_id", "parent_type_id"),
         )
-        text = self._options.text
         self.nodes = {
             NodeKind.ARTIFACT: self._node("Artifact", Column("uri", text), _state("state")),
             NodeKind.EXECUTION: self._node("Execution", _state("last_known_state")),
@@ -136,7 +138,7 @@ class Schema:
         )
         self.association = self._link("Association", "execution_id")
         self.attribution = self._link("Attribution", "artifact_id")
-        version = Column("schema_version", Integer, **self._primary_key())
+        version = Column("schema_version", Integer, primary_key=True, autoincrement=False)
         self.env = self._table("MLMDEnv", version)
         self.links = {
             LinkKind.ATTRIBUTION: (self.attribution, self.attribution.c.artifact_id),
@@ -226,7 +228,7 @@ class Schema:
             columns = self.properties[kind].c
             for value in ("int", "double", "string") if self._options.value_indexes else ():
                 column = columns[f"{value}_value"]
-                only: dict[str, Any] = {}
+                only = dict(self._options.string_index) if value == "string" else {}
                 if self._options.partial_index:
                     only[self._options.partial_index] = column.is_not(None)
                 Index(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
-from metastore.base import BaseMetadataStore, OpenMode, Transaction
+from metastore.base import BaseMetadataStore, OpenMode, Transaction, filtered
 from metastore.capabilities import Capabilities
 from metastore.errors import ClosedError, InvalidError, ReadOnlyError
 from metastore.model import AnyNode, Event, Link, Type
@@ -18,6 +18,8 @@ from metastore.sql.types import TypeCache
 from metastore.sql.writing import SQLTransaction
 
 __all__ = ["SQLMetadataStore"]
+
+_T = TypeVar("_T")
 
 
 class SQLMetadataStore(BaseMetadataStore):
@@ -99,37 +101,35 @@ class SQLMetadataStore(BaseMetadataStore):
     def _pinned(self) -> Session | None:
         return getattr(self._snapshot, "session", None)
 
-    @contextmanager
-    def _reading(self) -> Iterator[Session]:
+    def _read(self, question: Callable[[Session], _T]) -> _T:
+        """What the question says of one state of the database."""
         self._check_open()
         pinned = self._pinned()
         if pinned is not None:
-            yield pinned
-            return
+            return question(pinned)
         with self._database.session(write=False) as session:
-            yield session
+            return question(session)
 
     def read_types(self, query: TypeQuery) -> Sequence[Type]:
         """The types that the query asks for."""
-        with self._reading() as session:
-            return reading.read_types(session, query)
+        return self._read(lambda session: reading.read_types(session, query))
 
     def read_nodes(self, query: NodeQuery) -> Sequence[AnyNode]:
         """One page of the nodes that the query asks for, in two statements."""
-        with self._reading() as session:
-            return pages.read_nodes(session, query)
+        if query.filter is not None and not self._database.can_answer(query.filter):
+            return filtered(self, query)
+        return self._read(lambda session: pages.read_nodes(session, query))
 
     def count(self, query: NodeQuery) -> int:
         """How many nodes the query asks for."""
-        with self._reading() as session:
-            return pages.count_nodes(session, query)
+        if query.filter is not None and not self._database.can_answer(query.filter):
+            return super().count(query)
+        return self._read(lambda session: pages.count_nodes(session, query))
 
     def read_events(self, query: EventQuery) -> Sequence[Event]:
         """The events that the query asks for, in two statements."""
-        with self._reading() as session:
-            return reading.read_events(session, query)
+        return self._read(lambda session: reading.read_events(session, query))
 
     def read_links(self, query: LinkQuery) -> Sequence[Link]:
         """The links that the query asks for."""
-        with self._reading() as session:
-            return reading.read_links(session, query)
+        return self._read(lambda session: reading.read_links(session, query))

@@ -18,7 +18,7 @@ from metastore.model import SIMPLE_TYPES
 from metastore.sql.database import Session
 from metastore.sql.schema import SCHEMA_VERSION
 
-__all__ = ["StoreCheck", "make_tables"]
+__all__ = ["StoreCheck", "make_tables", "write_simple_types"]
 
 
 def make_tables(session: Session) -> None:
@@ -32,13 +32,18 @@ def make_tables(session: Session) -> None:
         session.execute(str(CreateTable(table).compile(dialect=dialect)))
         for index in sorted(table.indexes, key=lambda each: str(each.name)):
             session.execute(str(CreateIndex(index).compile(dialect=dialect)))
+    write_simple_types(session)
+
+
+def write_simple_types(session: Session) -> None:
+    """Write the types that every new store has."""
     # ML Metadata looks for these whenever it opens a store, and writes what is missing.
     rows = [
         (name, None, int(kind), None, None, None, None)
         for kind, names in sorted(SIMPLE_TYPES.items(), reverse=True)
         for name in names
     ]
-    database.insert(session, schema.type, rows)
+    session.database.insert(session, session.database.schema.type, rows)
 
 
 @dataclass(frozen=True)

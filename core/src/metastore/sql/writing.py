@@ -136,13 +136,14 @@ class SQLTransaction(Transaction):
 
     def _uris(self, uris: set[tuple[int, str]]) -> dict[tuple[int, str], int]:
         node = self._schema.nodes[NodeKind.ARTIFACT].c
+        uri = self._database.exact(node.uri)
         rows = self._rows(
             ("uris",),
             {"uris": {uri for _, uri in uris}},
             lambda among: (
-                select(node.type_id, node.uri, func.max(node.id))
+                select(node.type_id, uri, func.max(node.id))
                 .where(among(node.uri, "uris"))
-                .group_by(node.type_id, node.uri)
+                .group_by(node.type_id, uri)
             ),
         )
         return {(type_id, uri): id for type_id, uri, id in rows if (type_id, uri) in uris}
@@ -340,7 +341,8 @@ class SQLTransaction(Transaction):
                         "new_name": each.name,
                         "new_external_id": each.external_id,
                         "new_time": each.update_time_ms,
-                        "new_state": each.state,
+                        # A plain number: drivers differ in what they make of a member.
+                        "new_state": None if each.state is None else int(each.state),
                         "new_uri": each.uri,
                         "which": each.id,
                     }

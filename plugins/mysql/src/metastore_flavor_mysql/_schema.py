@@ -1,0 +1,208 @@
+"""Is it a store, of which version, and what does it take?  And the making of a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pymysql
+from sqlalchemy.dialects import mysql
+from sqlalchemy.schema import CreateTable, Index
+
+from metastore import MetastoreError, OpenError, StoreNotFoundError
+from metastore.sql import SCHEMA_VERSION, Session, StoreCheck, write_simple_types
+from metastore_flavor_mysql._errors import TAKEN, code_of
+from metastore_flavor_mysql._limits import Limits
+from metastore_flavor_mysql._writers import WRITERS
+
+if TYPE_CHECKING:
+    from metastore_flavor_mysql._database import MySQLDatabase
+    from metastore_flavor_mysql._server import Server
+    from metastore_flavor_mysql.config import MySQLConfig
+
+__all__ = ["prepare"]
+
+_SETTINGS = "metastore_setting"
+_OWN = (WRITERS, _SETTINGS)
+
+
+def prepare(database: MySQLDatabase, config: MySQLConfig, *, creating: bool) -> None:
+    """Make the tables where they may be made, check them, and learn what they take.
+
+    Raises
+    ------
+    OpenError
+        There is no store that we can use; nothing was made.
+    """
+    if creating and config.create_database:
+        _make_database(database, config.database)
+    tables = _tables(database)
+    if creating and _may_be_made(database, tables):
+        database.tried_again(lambda: _make(database, config))
+        tables = _tables(database)
+    _check(database, tables)
+    with database.session(write=False) as session:
+        database.limits = _limits(session, tables)
+        if config.text == "auto":
+            database.text = _text_of(session, tables)
+
+
+# Making.
+
+
+def _make_database(database: MySQLDatabase, name: str) -> None:
+    with database.outside() as cursor:
+        # Only where it is not there: the statement needs a right that few users have.
+        cursor.execute("SHOW DATABASES LIKE %s", (name.replace("\\", "\\\\").replace("_", "\\_"),))
+        if (name,) not in cursor.fetchall():
+            cursor.execute(f"CREATE DATABASE IF NOT EXISTS `{name.replace('`', '``')}`")
+
+
+def _may_be_made(database: MySQLDatabase, tables: set[str]) -> bool:
+    """Whether there is nothing, or what somebody began to make: no store, and nobody else's."""
+    if not tables:
+        return True
+    ours = {*database.schema.metadata.tables, *_OWN}
+    return "MLMDEnv" in tables and tables <= ours and _versions(database) == []
+
+
+def _make(database: MySQLDatabase, config: MySQLConfig) -> None:
+    """Make what is missing of the tables, and then, in one transaction, all that is in them.
+
+    MySQL commits after each table.  So this goes on where another process was killed, and two
+    that make the same store at once do the same: what one of them finds made, it leaves.
+    """
+    text = "mlmd" if config.text == "mlmd" else "utf8"
+    with database.creation() as session:
+        for statement in _statements(database, database.server):
+            session.execute(statement)
+    with database.creation() as session:
+        try:
+            # First: of two processes one waits here for the other.
+            session.execute("INSERT INTO MLMDEnv VALUES (%s)", (SCHEMA_VERSION,))
+        except pymysql.MySQLError as error:
+            if code_of(error) != TAKEN:
+                raise
+            return
+        session.execute(f"INSERT INTO {_SETTINGS} VALUES ('text', %s)", (text,))  # noqa: S608
+        write_simple_types(session)
+
+
+def _statements(database: MySQLDatabase, server: Server) -> list[str]:
+    options = f"ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE={server.collation}"
+    # Indexes within the tables: a table is there with all of them, or not at all.
+    dialect = mysql.dialect(is_mariadb=server.is_mariadb)
+    tables = database.schema.metadata.tables
+    # MLMDEnv first: it tells a store that is half made from another program's tables.
+    ordered = sorted(tables.values(), key=lambda table: (table.name != "MLMDEnv", table.name))
+    statements = []
+    for table in ordered:
+        made = str(CreateTable(table, if_not_exists=True).compile(dialect=dialect))
+        indexes = "".join(
+            f", {_key(index)}" for index in sorted(table.indexes, key=lambda each: str(each.name))
+        )
+        statements.append(f"{made.rstrip().removesuffix(')')}{indexes}) {options}")
+    statements += [
+        f"CREATE TABLE IF NOT EXISTS {WRITERS} (id BIGINT PRIMARY KEY, transactions BIGINT NOT "
+        f"NULL, time BIGINT NOT NULL, KEY idx_{WRITERS}_time (time)) {options}",
+        f"CREATE TABLE IF NOT EXISTS {_SETTINGS} (name VARCHAR(64) PRIMARY KEY, "
+        f"value VARCHAR(255) NOT NULL) {options}",
+    ]
+    return statements
+
+
+def _key(index: Index) -> str:
+    """The index as a part of its table's definition, long texts by their beginning."""
+    lengths = index.dialect_options["mysql"]["length"] or {}
+    columns = []
+    for column in index.columns:
+        length = lengths.get(column.name) if isinstance(lengths, Mapping) else lengths
+        columns.append(f"`{column.name}`({length})" if length else f"`{column.name}`")
+    return f"KEY `{index.name}` ({', '.join(columns)})"
+
+
+# Checking.
+
+
+def _tables(database: MySQLDatabase) -> set[str]:
+    """The names of all tables, ours in the letters of the schema.
+
+    Servers on Windows and macOS keep names in small letters.
+    """
+    ours = {name.lower(): name for name in database.schema.metadata.tables}
+    with database.session(write=False) as session:
+        session.execute("SHOW TABLES")
+        return {ours.get(name.lower(), name) for (name,) in session.cursor.fetchall()}
+
+
+def _versions(database: MySQLDatabase) -> list[object]:
+    with database.session(write=False) as session:
+        session.execute("SELECT schema_version FROM MLMDEnv")
+        return [version for (version,) in session.cursor.fetchall()]
+
+
+def _check(database: MySQLDatabase, tables: set[str]) -> None:
+    """Raise unless this is a whole store of the schema that we read and write."""
+    check = StoreCheck(database.location, upgrade="metastore-flavor-mysql")
+    if not tables:
+        raise check.empty(
+            hint="open it for writing to make a store of it, or correct the URL",
+            error=StoreNotFoundError,
+        )
+    check.tables(tables)
+    try:
+        versions = _versions(database)
+    except OpenError:
+        raise
+    except MetastoreError as error:
+        raise check.unreadable_versions() from error
+    check.versions(versions)
+    missing = sorted(database.schema.metadata.tables.keys() - tables)
+    check.whole(missing or _missing_columns(database))
+
+
+def _missing_columns(database: MySQLDatabase) -> list[str]:
+    with database.session(write=False) as session:
+        found = {(table.lower(), column) for table, column, *_ in _columns(session)}
+    return [
+        f"{table.name}.{column.name}"
+        for table in database.schema.metadata.sorted_tables
+        for column in table.c
+        if (table.name.lower(), column.name) not in found
+    ]
+
+
+def _columns(session: Session) -> list[tuple[Any, ...]]:
+    session.execute(
+        "SELECT table_name, column_name, data_type, character_octet_length, character_set_name, "
+        "collation_name FROM information_schema.columns WHERE table_schema = DATABASE()"
+    )
+    return session.cursor.fetchall()  # type: ignore[no-any-return]
+
+
+_EXACT = frozenset({"utf8mb4_nopad_bin", "utf8mb4_0900_bin", "utf8mb3_nopad_bin"})
+
+
+def _limits(session: Session, tables: set[str]) -> Limits:
+    ours = {name.lower() for name in session.database.schema.metadata.tables}
+    columns = [row for row in _columns(session) if row[0].lower() in ours]
+    collations = {row[5] for row in columns if row[5] is not None}
+    bits = {row[2].lower() for row in columns if row[1] == "int_value"}
+    values = [row for row in columns if row[1] == "string_value"]
+    return Limits(
+        exact=collations <= _EXACT,
+        has_writers=WRITERS in tables,
+        bits=64 if bits == {"bigint"} else 32,
+        text=min(int(row[3]) for row in values),
+        uri=min(int(row[3]) for row in columns if row[1] in ("uri", "step_key")),
+        letters=min(str(row[4]) for row in values),
+    )
+
+
+def _text_of(session: Session, tables: set[str]) -> Any:
+    """How texts are stored; the stores that we make say so, all others are ML Metadata's."""
+    if _SETTINGS not in tables:
+        return "mlmd"
+    session.execute(f"SELECT value FROM {_SETTINGS} WHERE name = 'text'")  # noqa: S608
+    rows = session.cursor.fetchall()
+    return rows[0][0] if rows else "utf8"
