@@ -52,6 +52,8 @@ class Server:
     ready: str = "SELECT 1"
     """A statement whose first row ends with the answer `answer` once the server is ready."""
     answer: Any = 1
+    free: list[str] = field(default_factory=list)
+    """Databases with an empty store that nobody uses."""
     _numbers: count[int] = field(default_factory=lambda: count(1))
 
     def start(self, *more: str) -> None:
