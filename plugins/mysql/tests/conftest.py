@@ -50,10 +50,14 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         )
 
 
-@contextmanager
-def _server(name: str, start: Callable[[], AbstractContextManager[Any]]) -> Iterator[Any]:
+def _skip_without(name: str) -> None:
     if name in _WITHOUT:
         pytest.skip(f"METASTORE_TEST_WITHOUT names {name}")
+
+
+@contextmanager
+def _server(name: str, start: Callable[[], AbstractContextManager[Any]]) -> Iterator[Any]:
+    _skip_without(name)
     with start() as server:
         yield server
 
@@ -93,3 +97,15 @@ def tls(certificates: Certificates) -> Iterator[Server]:
             _server("tls", lambda: servers.mariadb(*certificates.server_options()))
         )
         yield server
+
+
+@pytest.fixture
+def wants_mariadb() -> None:
+    """For tests with a server of their own."""
+    _skip_without("mariadb")
+
+
+@pytest.fixture
+def wants_galera() -> None:
+    """For tests with a cluster of their own."""
+    _skip_without("galera")
