@@ -147,7 +147,8 @@ def check_written(config: MySQLConfig, workers: list[Worker]) -> None:
     assert {label for label, count in there.items() if count != 1} == set(), "doubled"
     assert of_artifacts == of_events == dict.fromkeys(there, 2), "in part"
     assert all(event.path[:1] == ("model",) for event in events)
-    assert [worker.failed for worker in workers] == [[]] * len(workers)
+    failed = [each for worker in workers for each in worker.failed]
+    assert not failed, failed[:3]
     acknowledged = [label for worker in workers for label in worker.written]
     assert set(acknowledged) - there.keys() == set(), "lost"
     # A writer is told of each batch before it begins the next one.

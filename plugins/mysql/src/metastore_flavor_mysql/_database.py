@@ -32,10 +32,10 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Dialect
 from sqlalchemy.pool import PoolProxiedConnection
 
-from metastore import InvalidError, MetastoreError, Offender
+from metastore import InvalidError, MetastoreError, Offender, OutcomeUnknownError
 from metastore.batch import Batch
 from metastore.query import Filter
-from metastore.sql import EngineDatabase, SchemaOptions, Session
+from metastore.sql import EngineDatabase, LostConnectionError, SchemaOptions, Session
 from metastore.sql.database import Row, Statement
 from metastore.sql.engine_errors import driver_error
 from metastore_flavor_mysql._errors import code_of, is_lost, is_rolled_back, translate
@@ -237,11 +237,15 @@ class MySQLDatabase(EngineDatabase):
             return None
 
         def ask() -> bool:
-            with self._session(write=True, lock=False) as asking:
-                if writer is not None:
-                    return writer.was_committed(asking)
-                assert given is not None
-                return self._is_there(asking, *given)
+            try:
+                with self.creation() as asking:
+                    if writer is not None:
+                        return writer.was_committed(asking)
+                    assert given is not None
+                    return self._is_there(asking, *given)
+            except OutcomeUnknownError as error:
+                # Of the question itself, which may be asked as often as need be.
+                raise LostConnectionError(error.message, hint=error.hint) from error
 
         try:
             return self.tried_again(ask)

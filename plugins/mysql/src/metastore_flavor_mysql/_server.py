@@ -11,7 +11,7 @@ from pymysql.constants import CLIENT
 
 from metastore import InvalidError, MetastoreError, Offender, OpenError
 from metastore.sql import LostConnectionError
-from metastore_flavor_mysql._errors import code_of, is_unready, translate, unreachable
+from metastore_flavor_mysql._errors import is_lost, is_unready, translate, unreachable
 
 if TYPE_CHECKING:
     from metastore_flavor_mysql.config import Host, MySQLConfig
@@ -115,7 +115,7 @@ class Connector:
             told, goes_on = error, False
         except pymysql.MySQLError as error:
             goes_on = is_unready(error)
-            if connection is None and code_of(error) in (2002, 2003, 2026):
+            if is_lost(error):
                 where = str(config.socket or host)
                 told = unreachable(error, self._location, where, self._kind)
             else:
