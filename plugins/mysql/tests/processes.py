@@ -9,7 +9,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,16 @@ class Worker:
                     stream.close()
         assert (status, errors) == (0, "")
 
+    def abandon(self) -> None:
+        """End it, whatever it does."""
+        self.process.kill()
+        self.process.wait()
+        self._listener.join(_PATIENCE)
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream is not None:
+                with suppress(OSError):
+                    stream.close()
+
     @property
     def written(self) -> list[str]:
         """The batches that were acknowledged."""
@@ -109,7 +119,7 @@ def started(action: str, *configs: MySQLConfig, **settings: Any) -> Iterator[lis
         workers = []
         for config in configs:
             worker = Worker(action, config, **settings)
-            stack.callback(worker.process.kill)
+            stack.callback(worker.abandon)
             workers.append(worker)
         yield workers
 

@@ -70,7 +70,7 @@ class Limits:
                 )
             if type is str and len(value) > _SMALL:
                 length = len(stored(value).encode("utf-8", "replace"))
-            elif type is Proto and isinstance(value.value, bytes):
+            elif type is Proto and isinstance(value.value, bytes) and value.type_url:
                 length = len(value.value) * 4 // 3 + len(value.type_url) * 2
             else:
                 length = 0
