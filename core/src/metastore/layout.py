@@ -64,9 +64,10 @@ _BOOKKEEPING = {
     ERROR: PropertyKind.STRING,
     HOST: PropertyKind.STRING,
     PROCESS: PropertyKind.INT,
-    PROCESS_START: PropertyKind.INT,
-    PROCESS_NAMESPACE: PropertyKind.INT,
-    FINISHED: PropertyKind.INT,
+    # Whole numbers of more than 32 bits, for which ML Metadata's columns on MySQL have no room.
+    PROCESS_START: PropertyKind.DOUBLE,
+    PROCESS_NAMESPACE: PropertyKind.DOUBLE,
+    FINISHED: PropertyKind.DOUBLE,
 }
 RUN_PROPERTIES = {STATE: PropertyKind.STRING, **_BOOKKEEPING}
 STEP_PROPERTIES = {STEP: PropertyKind.STRING, **_BOOKKEEPING}

@@ -118,7 +118,8 @@ def _text(properties: Mapping[str, Value], key: str) -> str | None:
 
 def _int(properties: Mapping[str, Value], key: str) -> int | None:
     value = properties.get(key)
-    return value if type(value) is int else None
+    # What has more than 32 bits is kept as a double.
+    return int(value) if type(value) in (int, float) else None  # type: ignore[arg-type]
 
 
 def _finished(

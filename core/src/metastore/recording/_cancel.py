@@ -120,4 +120,5 @@ def _check_gone(run: Context, offender: Offender) -> None:
 
 
 def _integer(value: Value | None) -> int | None:
-    return value if isinstance(value, int) else None
+    # What has more than 32 bits is kept as a double.
+    return int(value) if isinstance(value, int | float) else None

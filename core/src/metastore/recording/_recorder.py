@@ -143,7 +143,7 @@ def verdict(error: BaseException) -> tuple[ExecutionState, str | None]:
 
 
 def ending(error: str | None) -> dict[str, Value]:
-    ending: dict[str, Value] = {layout.FINISHED: time.time_ns() // 1_000_000}
+    ending: dict[str, Value] = {layout.FINISHED: float(time.time_ns() // 1_000_000)}
     if error is not None:
         # An exception's text may hold anything, half surrogates included.
         ending[layout.ERROR] = error[:_ERROR_LENGTH].encode(errors="replace").decode()
@@ -155,7 +155,7 @@ def whereabouts() -> Mapping[str, Value]:
     process = this_process()
     found: dict[str, Value] = {layout.HOST: process.host, layout.PROCESS: process.id}
     if process.started_ms is not None:
-        found[layout.PROCESS_START] = process.started_ms
+        found[layout.PROCESS_START] = float(process.started_ms)
     if process.namespace is not None:
-        found[layout.PROCESS_NAMESPACE] = process.namespace
+        found[layout.PROCESS_NAMESPACE] = float(process.namespace)
     return found

@@ -97,11 +97,10 @@ class Limits:
 
 
 def _refused(offender: Offender, key: str, what: str, flavor: str, hint: str) -> InvalidError:
-    offender = offender._replace(property=key)
     return InvalidError(
-        f"the value of {offender} {what}, and this {flavor} store cannot hold it",
+        f"property {key!r} of {offender} {what}, and this {flavor} store cannot hold it",
         hint=hint,
-        offender=offender,
+        offender=offender._replace(property=key),
     )
 
 

@@ -16,7 +16,7 @@ BULK = 120
 """How many artifacts of type ``Bulk`` there are: more than a page of ml-metadata, which is 100."""
 
 
-def write_everything(path: Path | str) -> None:
+def write_everything(path: Path | str | Any) -> None:
     """Write a new store at ``path`` that has every kind of thing ml-metadata can keep.
 
     Types, of all three kinds: each with properties of all six kinds; one name in versions none,

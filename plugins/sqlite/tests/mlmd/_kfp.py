@@ -11,7 +11,7 @@ from ._proto import pb
 STATES = pb.Execution
 
 
-def write_kubeflow(path: Path | str) -> None:
+def write_kubeflow(path: Path | str | Any) -> None:
     """Write a new store at ``path`` as Kubeflow Pipelines v2 (up to 2.18) leaves one.
 
     A pipeline with two runs, listed in ``golden.GOLDEN_KUBEFLOW``.  The first: an importer, a

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from ml_metadata.metadata_store.metadata_store import MetadataStore
 
 from ._proto import pb
 
 
-def connect(path: Path | str) -> MetadataStore:
+def connect(path: Path | str | Any) -> MetadataStore:
     """Open the store at ``path`` as ml-metadata does by default, making it if there is none.
+
+    ``path`` may be a `ConnectionConfig` instead, of a store that is not in a file.
 
     ml-metadata writes even when it only opens: it adds its simple types (``mlmd.*``) where they
     are missing. It has no close: let go of the result before another writer comes.
     """
-    config = pb.ConnectionConfig()
-    config.sqlite.filename_uri = str(path)
+    config = path
+    if isinstance(path, str | Path):
+        config = pb.ConnectionConfig()
+        config.sqlite.filename_uri = str(path)
     return MetadataStore(config)
 
 

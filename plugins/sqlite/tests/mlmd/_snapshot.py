@@ -16,7 +16,7 @@ Record = dict[str, Any]
 """One type or node, its fields by name."""
 
 
-def snapshot(path: Path | str) -> dict[str, Any]:
+def snapshot(path: Path | str | Any) -> dict[str, Any]:
     """Everything ml-metadata lists in the store at ``path``, as plain data.
 
     Types (``artifact_types``, ``execution_types``, ``context_types``), each kind by id: ``id``,
@@ -34,9 +34,10 @@ def snapshot(path: Path | str) -> dict[str, Any]:
     of ints (indexes) and strs (keys), ``attributions`` as (context id, artifact id),
     ``associations`` as (context id, execution id), ``parent_contexts`` as (parent id, child id).
 
-    What a message leaves unset is ``None``. The file is opened for writing, see :func:`connect`.
+    What a message leaves unset is ``None``. The store is opened for writing, see :func:`connect`,
+    which also says what ``path`` may be.
     """
-    if not Path(path).is_file():
+    if isinstance(path, str | Path) and not Path(path).is_file():
         raise FileNotFoundError(path)
     store = connect(path)
     artifacts = store.get_artifacts()

@@ -12,7 +12,7 @@ from ._opening import connect
 from ._proto import pb
 
 
-def write_tfx_orchestrated(path: Path | str) -> None:
+def write_tfx_orchestrated(path: Path | str | Any) -> None:
     """Write a new store at ``path`` as an orchestrated TFX (1.0 and later) leaves one.
 
     Two pipelines with three runs and thirteen steps, listed in ``golden.GOLDEN_TFX_ORCHESTRATED``:
