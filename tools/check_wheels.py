@@ -6,6 +6,7 @@ Usage: check_wheels.py FOLDER, an empty folder for what is built.
 - The wheel has the licence and the mark of a typed package, and nothing but its one package.
 - The core wheel alone, in a new virtual environment, brings a working command, nothing heavy.
 - With the flavor's wheel beside it, the flavor is found and the demo runs on it.
+- With the mysql flavor's wheel beside them, the flavor is found, and its driver loads.
 - The kubeflow flavor says what is missing without ml-metadata, and serves a store with it.
 - Strangers' flavors beside them, good and bad ones, are listed as what they are, and harm nobody;
   the good one is that of docs/writing-a-flavor.md, as a wheel and as an editable install.
@@ -28,6 +29,7 @@ from _building import (
     CORE,
     HAS_MLMD,
     KUBEFLOW,
+    MYSQL,
     ROOT,
     SQLITE,
     CheckError,
@@ -44,7 +46,7 @@ from _building import (
 )
 
 # What core must not bring along; it comes with an extra, by way of a flavor.
-HEAVY = {"sqlalchemy", "protobuf", "pytest", "hypothesis"}
+HEAVY = {"sqlalchemy", "pymysql", "protobuf", "pytest", "hypothesis"}
 
 
 class Built(NamedTuple):
@@ -62,10 +64,12 @@ def main(arguments: list[str]) -> int:
     folder = Path(arguments[0]).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        core, sqlite, kubeflow = (
-            check_contents(which, folder / which.package) for which in (CORE, SQLITE, KUBEFLOW)
+        core, sqlite, mysql, kubeflow = (
+            check_contents(which, folder / which.package)
+            for which in (CORE, SQLITE, MYSQL, KUBEFLOW)
         )
         installed = check_install(core.wheel, sqlite.wheel, folder)
+        check_mysql(installed, mysql.wheel)
         check_kubeflow(installed, kubeflow.wheel)
         check_strangers(installed, folder / "strangers")
     except CheckError as error:
@@ -125,6 +129,19 @@ def check_install(core: Path, sqlite: Path, folder: Path) -> Environment:
     if not store.is_file():
         raise CheckError("`metastore demo --store` left no store where it was told to")
     return installed
+
+
+def check_mysql(installed: Environment, wheel: Path) -> None:
+    """Install the wheel and look at the flavor, for which no server is needed; then remove it."""
+    python, metastore, home = installed
+    run([python, "-m", "pip", "install", "-q", str(wheel)])
+    run([python, "-m", "pip", "check"])
+    listing = use([metastore, "flavor", "list", "--json"], home)
+    expect_states(listing, memory="ok", sqlite="ok", mysql="ok")
+    use([metastore, "flavor", "check", "mysql"], home)
+    if "tls_ca" not in use([metastore, "flavor", "show", "mysql"], home):
+        raise CheckError("`metastore flavor show mysql` does not tell its settings")
+    run([python, "-m", "pip", "uninstall", "-q", "-y", wheel.name.split("-")[0]])
 
 
 def check_kubeflow(installed: Environment, wheel: Path) -> None:
