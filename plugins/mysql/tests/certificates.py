@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import shutil
-import tempfile
 from pathlib import Path
 
 import trustme
@@ -35,10 +34,8 @@ class Certificates:
         made.private_key_pem.write_to_path(str(key))
         return certificate, key
 
-    def server_options(self, *, expired: bool = False) -> list[str]:
-        """Options of a server, with files that the account which it runs as may read."""
-        folder = Path(tempfile.mkdtemp(prefix="metastore-tls-"))
-        folder.chmod(0o755)
+    def server_options(self, folder: Path, *, expired: bool = False) -> list[str]:
+        """Options of a server, whose files go to a folder that it may read."""
         options = []
         certificate, key = self._expired if expired else self._server
         for name, file in (("ca", self.ca), ("cert", certificate), ("key", key)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -92,11 +92,10 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 @pytest.fixture(scope="session")
 def tls(certificates: Certificates) -> Iterator[Server]:
     """A MariaDB server with a certificate for ``localhost``."""
-    with ExitStack() as stack:
-        server = stack.enter_context(
-            _server("tls", lambda: servers.mariadb(*certificates.server_options()))
-        )
-        yield server
+    with servers.temporary_folder("tls") as folder:
+        options = certificates.server_options(folder)
+        with _server("tls", lambda: servers.mariadb(*options)) as server:
+            yield server
 
 
 @pytest.fixture

@@ -196,7 +196,8 @@ def _account() -> str:
 
 
 @contextmanager
-def _folder(prefix: str) -> Iterator[Path]:
+def temporary_folder(prefix: str) -> Iterator[Path]:
+    """A folder that the servers may enter, while the block lasts."""
     # Not below pytest's folder: its name is too long for a socket file, and closed to others.
     folder = Path(tempfile.mkdtemp(prefix=f"metastore-{prefix}-"))
     try:
@@ -289,7 +290,7 @@ def _install_mariadb(folder: Path, password: str) -> None:
 @contextmanager
 def mariadb(*more: str) -> Iterator[Server]:
     """A MariaDB server, while the block lasts."""
-    with _folder("mariadb") as folder:
+    with temporary_folder("mariadb") as folder:
         password = secrets.token_hex(8)
         (port,) = free_ports(1)
         _install_mariadb(folder, password)
@@ -314,7 +315,7 @@ def galera(size: int = 3) -> Iterator[Cluster]:
     if provider is None:
         raise MissingServerError("there is no Galera; `python tests/install.py` brings it")
     _program("rsync")
-    with _folder("galera") as folder:
+    with temporary_folder("galera") as folder:
         password = secrets.token_hex(8)
         # Of each: SQL, the cluster's, and two for handing over what a node lacks.
         ports = [free_ports(4) for _ in range(size)]
@@ -405,7 +406,7 @@ def mysql9(*more: str) -> Iterator[Server]:
         f"--character-sets-dir={root / 'usr/share/mysql/charsets'}",
         f"--plugin-dir={root / 'usr/lib/mysql/plugin'}",
     ]
-    with _folder("mysql") as folder:
+    with temporary_folder("mysql") as folder:
         data = [f"--datadir={folder / 'data'}", f"--log-error={folder / 'error.log'}"]
         password = secrets.token_hex(8)
         script = folder / "init.sql"

@@ -38,8 +38,8 @@ class EngineConfig(FlavorConfig):
         ge=0,
         le=86400,
         allow_inf_nan=False,
-        description="Seconds in which a write is tried again that others, or a lost connection, "
-        "kept from happening.",
+        description="Seconds in which a read or a write is tried again that others, or a lost "
+        "connection, kept from happening.",
     )
 
     @abstractmethod
@@ -198,8 +198,13 @@ class _Login(NamedTuple):
         person, _, server = map(Masked, url.authority.rpartition("@"))
         user, colon, _ = map(Masked, person.partition(":"))
         password = Secret(person[len(user) + 1 :]) if colon else None
+        host: str
+        port: str
         host, bracket, behind = server.partition("]")
-        if bracket:
+        if "," in server:
+            # Several servers, each with the port of its own.
+            host, port = server, Masked()
+        elif bracket:
             host, port = host.removeprefix("["), behind.removeprefix(":")
         else:
             host, _, port = server.partition(":")

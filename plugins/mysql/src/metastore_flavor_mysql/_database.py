@@ -38,7 +38,7 @@ from metastore.query import Filter
 from metastore.sql import EngineDatabase, LostConnectionError, SchemaOptions, Session
 from metastore.sql.database import Row, Statement
 from metastore.sql.engine_errors import driver_error
-from metastore_flavor_mysql._errors import code_of, is_lost, is_rolled_back, translate
+from metastore_flavor_mysql._errors import code_of, is_lost, is_reader, is_rolled_back, translate
 from metastore_flavor_mysql._filters import can_answer, is_writable
 from metastore_flavor_mysql._limits import Limits
 from metastore_flavor_mysql._server import Connector, Server, is_alive
@@ -181,8 +181,10 @@ class MySQLDatabase(EngineDatabase):
         error = driver_error(failure)
         driver: Any = connection.dbapi_connection
         lost = is_lost(error) or not getattr(driver, "open", False)
+        # One of several that only reads now: another one writes.
+        lost = lost or (self._connector.is_many and is_reader(error) and not self.reading)
         if lost:
-            self._connector.give_up()
+            self._connector.give_up(driver)
         return lost
 
     def is_in_doubt(self, failure: BaseException, *, ended: bool) -> bool:

@@ -28,6 +28,7 @@ __all__ = [
     "TAKEN",
     "code_of",
     "is_lost",
+    "is_reader",
     "is_rolled_back",
     "is_unready",
     "translate",
@@ -40,7 +41,10 @@ TAKEN = 1062
 _ROLLED_BACK = frozenset({1020, 1205, 1213, 1614})
 """Record changed, lock wait timeout, deadlock (of Galera: certification), deadlock of XA."""
 
-_UNREADY = frozenset({1047, 1290, 1792, 1836, 1053, 1040, 1203})
+_READER = frozenset({1290, 1792, 1836})
+"""A server that only reads."""
+
+_UNREADY = _READER | {1040, 1047, 1053, 1203}
 """A node that is out of its cluster, a server that only reads, one that stops or is full."""
 
 _LOST = frozenset(
@@ -76,7 +80,7 @@ _CASES = (
         "try again, or wait longer with ?busy_timeout=SECONDS in its URL",
     ),
     _Case(
-        frozenset({1290, 1792, 1836}),
+        _READER,
         ReadOnlyError,
         "the server of {location} only reads: it is a replica, or was set to",
         "name the server that writes, or open the store for reading",
@@ -130,8 +134,12 @@ def is_rolled_back(error: BaseException) -> bool:
 
 def is_unready(error: BaseException) -> bool:
     """Whether another host of the same cluster may do better."""
-    code = code_of(error)
-    return code in _UNREADY or (code in _LOST and code != 2026)
+    return code_of(error) in _UNREADY | _LOST
+
+
+def is_reader(error: BaseException) -> bool:
+    """Whether the server only reads."""
+    return code_of(error) in _READER
 
 
 def translate(error: BaseException, location: str) -> MetastoreError:

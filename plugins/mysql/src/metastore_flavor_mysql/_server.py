@@ -20,6 +20,7 @@ __all__ = ["Connector", "Server", "tls_context"]
 
 _ASKED = (
     "auto_increment_increment",
+    "lock_wait_timeout",
     "max_allowed_packet",
     "range_optimizer_max_mem_size",
     "read_only",
@@ -32,7 +33,8 @@ _ASKED = (
     "wsrep_on",
     "wsrep_sync_wait",
 )
-_SERVER = "metastore server"
+_TABLE_LOCK = 2
+"""Seconds to wait for a lock on a table, before the transaction is begun anew."""
 
 
 class Server(NamedTuple):
@@ -73,9 +75,17 @@ class Connector:
         self.server: Server | None = None
         """Of the newest connection."""
 
-    def give_up(self) -> None:
-        """The host in use was lost: the next connection goes to another one first."""
-        self._first = (self._first + 1) % len(self._hosts)
+    @property
+    def is_many(self) -> bool:
+        """Whether there is more than one host."""
+        return len(self._hosts) > 1
+
+    def give_up(self, connection: Any) -> None:
+        """This connection was lost: the next one goes to another host first."""
+        host = self._hosts[self._first]
+        # Not if another thread has gone on already.
+        if (getattr(connection, "host", None), getattr(connection, "port", None)) == host:
+            self._first = (self._first + 1) % len(self._hosts)
 
     def connect(self, *, database: str | None) -> pymysql.connections.Connection[Any]:
         """A connection whose session is set; to no database if it is None.
@@ -200,6 +210,10 @@ class Connector:
         ]
         if not server.is_tidb:
             settings.append(("innodb_lock_wait_timeout", str(waiting)))
+        if "lock_wait_timeout" in found:
+            # Of locks on tables. A node of Galera that hands its data to another one waits for all
+            # transactions, and keeps their next statements waiting: who gives up, lets it go on.
+            settings.append(("lock_wait_timeout", str(min(waiting, _TABLE_LOCK))))
         if self.reading and access in found:
             settings.append((access, "1"))
         if server.is_galera:
@@ -266,7 +280,7 @@ def tls_context(config: MySQLConfig, location: str) -> ssl.SSLContext:
             context.load_cert_chain(config.tls_cert, config.tls_key, password=_no_password)
         except (OSError, ValueError) as error:
             raise _bad_file("tls_cert or tls_key", str(config.tls_cert), error, location) from error
-    if config.tls_verify != "full":
+    if config.tls_verify in ("ca", "none"):
         context.check_hostname = False
     if config.tls_verify == "none":
         context.verify_mode = ssl.CERT_NONE

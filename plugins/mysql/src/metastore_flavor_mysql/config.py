@@ -59,9 +59,10 @@ class MySQLConfig(ServerConfig):
     )
     tls_cert: Path | None = Field(default=None, description="The file of a client certificate.")
     tls_key: Path | None = Field(default=None, description="The file of its key.")
-    tls_verify: Literal["full", "ca", "none"] = Field(
-        default="full",
-        description="What is checked of the server: CA and host name (full), the CA, or nothing.",
+    tls_verify: Literal["full", "ca", "none"] | None = Field(
+        default=None,
+        description="What is checked of the server: CA and host name (full, which is the "
+        "default), the CA, or nothing.",
     )
     text: Literal["auto", "utf8", "mlmd"] = Field(
         default="auto",
@@ -85,11 +86,8 @@ class MySQLConfig(ServerConfig):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        asked = [
-            name for name in ("tls_ca", "tls_cert", "tls_key") if getattr(self, name) is not None
-        ]
-        if self.tls is False and asked:
-            raise ValueError(f"tls is false, and {asked[0]} asks for it")
+        if self.tls is False and self.wants_tls:
+            raise ValueError("tls is false, and another tls setting asks for it")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key belong together")
         if self.socket is not None and (self.wants_tls or len(self.hosts()) > 1):
@@ -100,7 +98,7 @@ class MySQLConfig(ServerConfig):
     def wants_tls(self) -> bool:
         """Whether TLS was asked for, by whatever setting."""
         given = (self.tls_ca, self.tls_cert, self.tls_key)
-        return bool(self.tls) or any(each is not None for each in given)
+        return bool(self.tls or self.tls_verify) or any(each is not None for each in given)
 
     def hosts(self) -> list[Host]:
         """The servers in the order in which they are tried."""
