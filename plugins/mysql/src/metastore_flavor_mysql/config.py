@@ -86,11 +86,12 @@ class MySQLConfig(ServerConfig):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
+        hosts = self.hosts()
         if self.tls is False and self.wants_tls:
             raise ValueError("tls is false, and another tls setting asks for it")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key belong together")
-        if self.socket is not None and (self.wants_tls or len(self.hosts()) > 1):
+        if self.socket is not None and (self.wants_tls or len(hosts) > 1):
             raise ValueError("a socket file is one server on this machine, and needs no TLS")
         return self
 

@@ -1,0 +1,84 @@
+"""URLs and settings, and what is shown of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import metastore
+from metastore import FlavorNotFoundError, InvalidError, StoreURL
+from metastore_flavor_mysql import MySQLConfig
+
+
+def parse(url: str) -> MySQLConfig:
+    """The config of a URL."""
+    return MySQLConfig.from_url(StoreURL.parse(url))
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts", "location"),
+    [
+        ("mysql://me@db/store", [("db", 3306)], "mysql://me@db/store"),
+        ("mysql://me@db:3307/store", [("db", 3307)], "mysql://me@db:3307/store"),
+        ("mysql://db/store", [("db", 3306)], "mysql://db/store"),
+        ("mysql://me@[::1]:3307/store", [("::1", 3307)], "mysql://me@[::1]:3307/store"),
+        (
+            "mysql://me:pw@a,b:3307,[::1]:3308/store",
+            [("a", 3306), ("b", 3307), ("::1", 3308)],
+            "mysql://me@a,b:3307,[::1]:3308/store",
+        ),
+    ],
+)
+def test_urls(url: str, hosts: list[tuple[str, int]], location: str) -> None:
+    """A URL names one host or several, and a store's own location is such a URL."""
+    config = parse(url)
+    assert config.hosts() == hosts
+    assert config.location("mysql") == location
+    assert parse(location).hosts() == hosts
+    assert "pw" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("url", "word"),
+    [
+        ("mysql:///store", "no server"),
+        ("mysql://db", "no database"),
+        ("mysql://db/", "no database"),
+        ("mysql://db:0/store", "port"),
+        ("mysql://db:70000/store", "port"),
+        ("mysql://a,b:x/store", "host"),
+        ("mysql://db/store?tls=false&tls_ca=/ca.pem", "tls"),
+        ("mysql://db/store?tls_cert=/c.pem", "belong together"),
+        ("mysql://db/store?tls_verify=some", "tls_verify"),
+        ("mysql://db/store?pool_size=0", "pool_size"),
+        ("mysql://db/store?nothing=1", "nothing"),
+        ("mysql://a,b/store?socket=/s", "socket"),
+    ],
+)
+def test_urls_that_are_none(url: str, word: str) -> None:
+    """What is wrong with a URL is said before anything is connected to."""
+    with pytest.raises(InvalidError, match=word):
+        parse(url)
+
+
+def test_the_url_of_the_driver() -> None:
+    """SQLAlchemy's form of the URL is answered with ours."""
+    with pytest.raises(FlavorNotFoundError, match=r"write mysql://\.\.\."):
+        metastore.connect("mysql+pymysql://me@db/store")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ({}, {}, True),
+        ({"user": "me"}, {"user": "you"}, True),
+        ({"host": "a,b"}, {"host": "b:3306,a"}, True),
+        ({"database": "one"}, {}, False),
+        ({"port": 3307}, {}, False),
+    ],
+)
+def test_two_configs_of_one_store(one: dict[str, Any], other: dict[str, Any], same: bool) -> None:
+    """A store is known by its hosts and its database, whoever logs in."""
+    configs = [MySQLConfig(**{"host": "a", "database": "d", **each}) for each in (one, other)]
+    assert (configs[0].identity() == configs[1].identity()) is same

@@ -1,0 +1,105 @@
+"""How many connections a store has."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import closing
+
+import pytest
+
+from metastore import NodeKind, NodeQuery
+from metastore.batch import Batch
+from metastore_flavor_mysql import MySQLConfig, MySQLMetadataStore
+
+from .servers import Server
+
+THREADS = 64
+
+
+def connections(server: Server, config: MySQLConfig) -> int:
+    """Those of a user that the server has."""
+    ((count,),) = server.run(
+        f"SELECT COUNT(*) FROM information_schema.processlist WHERE user = '{config.user}'"
+    )
+    assert isinstance(count, int)
+    return count
+
+
+@pytest.mark.slow
+def test_the_bound_of_connections(mariadb: Server) -> None:
+    """However many threads read and write, a store has no more connections than its setting, all
+    threads get on, and a closed store has none.
+    """
+    config = mariadb.config(pool_size=5)
+    store = MySQLMetadataStore.open(config)
+    most, stopped = [0], threading.Event()
+    errors: list[BaseException] = []
+
+    def watch() -> None:
+        while not stopped.is_set():
+            most.append(connections(mariadb, config))
+
+    def work(number: int) -> None:
+        try:
+            for each in range(5):
+                batch = Batch()
+                batch.type(NodeKind.ARTIFACT, "T")
+                batch.artifact("T", name=f"{number} {each}")
+                store.write(batch)
+                store.read_nodes(NodeQuery(NodeKind.ARTIFACT, names=[f"{number} {each}"]))
+                with store.snapshot():
+                    store.read_nodes(NodeQuery(NodeKind.ARTIFACT, limit=3))
+        except BaseException as error:  # noqa: BLE001 - told by the test
+            errors.append(error)
+
+    watcher = threading.Thread(target=watch)
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(THREADS)]
+    watcher.start()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    stopped.set()
+    watcher.join()
+    assert errors == []
+    assert 1 < max(most) <= 5
+    assert connections(mariadb, config) <= 5
+    assert store.count(NodeQuery(NodeKind.ARTIFACT)) == 5 * THREADS
+    store.close()
+    _wait_for_none(mariadb, config)
+
+
+def _wait_for_none(server: Server, config: MySQLConfig) -> None:
+    """The server takes a moment to see that a client has left."""
+    for _ in range(10_000):
+        if connections(server, config) == 0:
+            return
+    raise AssertionError("a closed store has connections")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_fork_in_a_transaction(mariadb: Server) -> None:
+    """A child that is forked while a thread writes has connections of its own, and harms none."""
+    config = mariadb.config()
+    with closing(MySQLMetadataStore.open(config)) as store:
+        batch = Batch()
+        batch.type(NodeKind.ARTIFACT, "T")
+        store.write(batch)
+        with store.snapshot():
+            store.read_nodes(NodeQuery(NodeKind.ARTIFACT))
+            child = os.fork()
+            if child == 0:
+                status = 1
+                try:
+                    other = MySQLMetadataStore.open(config)
+                    status = 0 if other.count(NodeQuery(NodeKind.ARTIFACT)) == 0 else 2
+                    other.close()
+                finally:
+                    os._exit(status)
+            assert os.waitpid(child, 0)[1] == 0
+            assert store.read_nodes(NodeQuery(NodeKind.ARTIFACT)) == []
+        batch = Batch()
+        batch.artifact("T")
+        store.write(batch)
+        assert store.count(NodeQuery(NodeKind.ARTIFACT)) == 1
