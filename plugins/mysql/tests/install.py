@@ -14,9 +14,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-_ROOT = Path(
-    os.environ.get("METASTORE_TEST_MYSQL", Path.home() / ".cache" / "metastore-tests" / "mysql")
-)
+# Not root's home, which the account that a server runs as may not enter.
+_CACHE = Path("/var/cache") if os.geteuid() == 0 else Path.home() / ".cache"
+MYSQL_ROOT = Path(os.environ.get("METASTORE_TEST_MYSQL") or _CACHE / "metastore-tests" / "mysql")
+"""Where Oracle's MySQL is, with the libraries that it needs."""
 _PACKAGES = ("mariadb-server", "mariadb-client", "galera-4", "rsync", "lsof", "iproute2")
 _MINUTES = 10
 
@@ -26,7 +27,7 @@ def main() -> int:
     without = os.environ.get("METASTORE_TEST_WITHOUT", "").replace(",", " ").split()
     for name, missing, bring in (
         ("mariadb", _mariadb_is_missing, _bring_mariadb),
-        ("mysql9", lambda: not (_ROOT / "usr/sbin/mysqld").exists(), _bring_mysql),
+        ("mysql9", lambda: not (MYSQL_ROOT / "usr/sbin/mysqld").exists(), _bring_mysql),
     ):
         if name in without or not missing():
             continue
@@ -76,8 +77,8 @@ def _bring_mysql() -> None:
         ).splitlines()
         if "security" not in line
     )
-    _ROOT.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=_ROOT.parent) as folder:
+    MYSQL_ROOT.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=MYSQL_ROOT.parent) as folder:
         # Whoever the servers run as must get in.
         Path(folder).chmod(0o755)
         apt = Path(folder, "apt")
@@ -115,7 +116,7 @@ def _bring_mysql() -> None:
                 'tar -x --no-same-owner --keep-directory-symlink -C "$2"',
                 "sh", package, root,
             )  # fmt: skip
-        root.rename(_ROOT)
+        root.rename(MYSQL_ROOT)
 
 
 if __name__ == "__main__":

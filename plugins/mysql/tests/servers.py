@@ -27,6 +27,8 @@ import pymysql
 
 from metastore_flavor_mysql import MySQLConfig
 
+from .install import MYSQL_ROOT
+
 __all__ = ["Cluster", "MissingServerError", "Server", "galera", "mariadb", "mysql9"]
 
 _SYSTEM_ACCOUNT = "mysql"
@@ -378,16 +380,11 @@ def galera(size: int = 3) -> Iterator[Cluster]:
 
 # MySQL.
 
-_MYSQL_ROOT = Path(
-    os.environ.get("METASTORE_TEST_MYSQL", Path.home() / ".cache" / "metastore-tests" / "mysql")
-)
-"""Where `install.py` unpacks Oracle's MySQL with the libraries that it needs."""
-
 
 @contextmanager
 def mysql9(*more: str) -> Iterator[Server]:
     """A server of Oracle's MySQL, while the block lasts."""
-    root = _MYSQL_ROOT
+    root = MYSQL_ROOT
     program = root / "usr/sbin/mysqld"
     if not program.exists():
         raise MissingServerError(
