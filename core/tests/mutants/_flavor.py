@@ -191,8 +191,12 @@ class StartsAClientWithIt(CellarStore):
     def write(self, batch: Batch) -> WrittenBatch:
         if self._client is None and self._tables is not None and self._mode == "rw":
             # It waits for its input to end.
-            command = ["sh", "-c", "read x", "client", self._config.password.reveal()]
-            self._client = subprocess.Popen(command, stdin=subprocess.PIPE)
+            command = ["sh", "-c", "echo; read x", "client", self._config.password.reveal()]
+            pipe = subprocess.PIPE
+            self._client = subprocess.Popen(command, stdin=pipe, stdout=pipe)
+            assert self._client.stdout is not None
+            # Just begun, its arguments may not be there to be seen yet.
+            self._client.stdout.readline()
         return super().write(batch)
 
     def release(self) -> None:
