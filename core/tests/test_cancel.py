@@ -129,7 +129,9 @@ def test_a_run_that_is_alive_is_not_canceled(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "elsewhere", [{layout.HOST: "elsewhere"}, {layout.PROCESS_NAMESPACE: 1.0}], ids=["host", "space"]
+    "elsewhere",
+    [{layout.HOST: "elsewhere"}, {layout.PROCESS_NAMESPACE: 1.0}],
+    ids=["host", "space"],
 )
 def test_a_run_that_may_be_alive_is_not_canceled(store: Store, elsewhere: dict[str, Any]) -> None:
     """Where nobody can tell from here whether its process is gone, it takes force to cancel."""
