@@ -51,6 +51,8 @@ __all__ = ["MySQLDatabase"]
 _INTEGERS, _TEXTS, _NONE = "integers", "texts", "none"
 _MOST_ROWS, _MOST_BYTES = 1000, 1_000_000
 """Of an INSERT that says which ids it gave."""
+_FEW, _SHORT = 24, 50_000
+"""Rows, and letters in them, that the driver need not divide; each number of rows is a text."""
 _USED = "metastore used"
 """In the notes of a connection: when it was given back."""
 _ROOM = 100_000
@@ -69,8 +71,11 @@ class _Session(Session):
         """A node that was inserted: its table, its external id, and its id."""
 
     def insert(self, statement: Statement, rows: Sequence[Sequence[Any]]) -> None:
-        """Insert all rows: the driver makes as few statements of them as the server takes."""
-        self.many(statement, rows)
+        """Insert all rows: a few at once, more in as few statements as the server takes."""
+        if len(rows) <= _FEW and _length(rows) <= _SHORT:
+            self.execute(statement.of_rows(len(rows)), [*chain.from_iterable(rows)])
+        else:
+            self.many(statement, rows)
 
 
 class _MLMDSession(_Session):
@@ -294,6 +299,9 @@ class MySQLDatabase(EngineDatabase):
     def _insert_some(
         self, session: Session, text: str, rows: Sequence[Sequence[Any]]
     ) -> Sequence[int]:
+        if len(rows) == 1:
+            session.execute(text, rows[0])
+            return (session.cursor.lastrowid,)
         row = text.rpartition(" VALUES ")[2]
         text += f", {row}" * (len(rows) - 1)
         parameters = [*chain.from_iterable(rows)]
@@ -302,8 +310,6 @@ class MySQLDatabase(EngineDatabase):
             return [id for (id,) in session.cursor.fetchall()]
         session.execute(text, parameters)
         first: int = session.cursor.lastrowid
-        if len(rows) == 1:
-            return (first,)
         # Each time: of a cluster it changes with the number of nodes.
         session.execute("SELECT @@auto_increment_increment")
         ((step,),) = session.cursor.fetchall()
@@ -394,12 +400,17 @@ class MySQLDatabase(EngineDatabase):
         self.limits.check(batch, flavor, mlmd=self.text == "mlmd", packet=self.server.packet)
 
 
+def _length(rows: Sequence[Sequence[Any]]) -> int:
+    """The letters of all texts in the rows."""
+    return sum(len(each) for row in rows for each in row if isinstance(each, str))
+
+
 def _portions(rows: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
     """The rows in as few portions as one statement each takes."""
     some: list[Sequence[Any]] = []
     size = 0
     for row in rows:
-        length = sum(len(each) for each in row if isinstance(each, str))
+        length = _length((row,))
         if some and (len(some) == _MOST_ROWS or size + length > _MOST_BYTES):
             yield some
             some, size = [], 0
