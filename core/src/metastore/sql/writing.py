@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Table, bindparam, delete, func, select, update
+from sqlalchemy import (
+    Table,
+    bindparam,
+    delete,
+    func,
+    literal_column,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.sql import ClauseElement
 
 from metastore.base import Transaction
@@ -59,7 +68,7 @@ class SQLTransaction(Transaction):
         answers = Answers(
             self._lookup_types(questions),
             {kind: self._nodes(kind, ids) for kind, ids in questions.nodes.items() if ids},
-            {kind: self._existing(kind, ids) for kind, ids in questions.existing.items() if ids},
+            self._existing({kind: ids for kind, ids in questions.existing.items() if ids}),
             {kind: self._names(kind, names) for kind, names in questions.names.items() if names},
             {
                 kind: self._external_ids(kind, ids)
@@ -100,17 +109,29 @@ class SQLTransaction(Transaction):
         found = read_nodes(self._session, NodeQuery(kind, ids=sorted(ids)))
         return {node.id: node for node in found}
 
-    def _existing(self, kind: NodeKind, ids: set[int]) -> set[int]:
+    def _existing(self, wanted: dict[NodeKind, set[int]]) -> dict[NodeKind, set[int]]:
+        """One statement for all kinds."""
         # Nearly every batch asks this: written out, it costs half of what `_rows` does.
+        if not wanted:
+            return {}
         database = self._database
-        shape = database.list_shape(ids)
+        shapes = {kind: database.list_shape(ids) for kind, ids in wanted.items()}
 
         def build() -> ClauseElement:
-            column = self._schema.nodes[kind].c.id
-            return select(column).where(database.in_list(column, "ids", shape))
+            parts = []
+            for kind, shape in shapes.items():
+                id = self._schema.nodes[kind].c.id
+                among = database.in_list(id, kind.label, shape)
+                parts.append(select(literal_column(str(int(kind))), id).where(among))
+            return union_all(*parts) if len(parts) > 1 else parts[0]
 
-        statement = database.statement(("existing", kind, shape), build)
-        return {id for (id,) in self._session.rows(statement, ids=database.bind_list(ids, shape))}
+        statement = database.statement(("existing", *shapes.items()), build)
+        bound = {kind.label: database.bind_list(ids, shapes[kind]) for kind, ids in wanted.items()}
+        found: dict[NodeKind, set[int]] = {kind: set() for kind in wanted}
+        of_number = {int(kind): ids for kind, ids in found.items()}
+        for number, id in self._session.rows(statement, **bound):
+            of_number[number].add(id)
+        return found
 
     def _names(self, kind: NodeKind, names: set[tuple[int, str]]) -> dict[tuple[int, str], int]:
         node = self._schema.nodes[kind].c
