@@ -21,7 +21,14 @@ from sqlalchemy import ColumnElement, Table, func
 
 from metastore.model import JSONValue, Proto, Value
 
-__all__ = ["STRUCT_PREFIX", "decode", "decode_mixed", "property_rows", "value_columns"]
+__all__ = [
+    "STRUCT_PREFIX",
+    "decode",
+    "decode_mixed",
+    "in_one_group",
+    "property_rows",
+    "value_columns",
+]
 
 STRUCT_PREFIX = "mlmd-struct::"
 _LITERAL = b"text"
@@ -36,6 +43,7 @@ _PROTOS = ("proto_value",)
 _MARKED_STRINGS = ("string_value", "byte_value")
 _MARKED_DOUBLES = ("double_value", "byte_value")
 _BYTES = ("byte_value",)
+_COLUMNS = ("int_value", "double_value", "string_value", "bool_value", "proto_value", "byte_value")
 
 
 def property_rows(
@@ -64,6 +72,22 @@ def property_rows(
                     columns, cells = _encode(value, strict)
                     grouped.setdefault(columns, []).append((id, key, is_custom, *cells))
     return {columns: rows for columns, rows in grouped.items() if rows}
+
+
+def in_one_group(
+    grouped: Mapping[tuple[str, ...], list[tuple[Any, ...]]],
+) -> dict[tuple[str, ...], list[tuple[Any, ...]]]:
+    """The rows of `property_rows` in one group, of all columns that any of them fills."""
+    if len(grouped) < 2:
+        return dict(grouped)
+    filled = {column for columns in grouped for column in columns}
+    together = tuple(column for column in _COLUMNS if column in filled)
+    rows: list[tuple[Any, ...]] = []
+    for columns, some in grouped.items():
+        # Where each cell comes from; behind the last one of a row there is a NULL.
+        places = [3 + columns.index(each) if each in columns else -1 for each in together]
+        rows += [(*row[:3], *map((*row, None).__getitem__, places)) for row in some]
+    return {together: rows}
 
 
 def _encode(value: Value, strict: bool) -> tuple[tuple[str, ...], tuple[Any, ...]]:

@@ -115,6 +115,9 @@ class Database(ABC):
     """Whether one column of a result may hold values of several types, row by row."""
     strict_columns = False
     """Whether a column takes values of its own type only, and text no NUL."""
+    properties_at_once = 0
+    """So many properties of nodes are inserted by one statement, whatever the kinds of their
+    values; more by one for each kind.  For databases where a statement is a way over a network."""
     ignore_duplicates = ""
     """Words behind INSERT that pass over rows which exist already; for `insert_links`."""
 

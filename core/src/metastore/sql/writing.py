@@ -42,7 +42,7 @@ from metastore.model import (
     Value,
 )
 from metastore.query import NodeQuery
-from metastore.sql.codec import property_rows
+from metastore.sql.codec import in_one_group, property_rows
 from metastore.sql.database import Session
 from metastore.sql.lists import are_too_many_pairs
 from metastore.sql.pages import read_nodes
@@ -334,7 +334,10 @@ class SQLTransaction(Transaction):
     ) -> None:
         table = self._schema.properties[kind]
         owner = self._schema.owner_names[kind]
-        for columns, rows in property_rows(owners, strict=self._database.strict_columns).items():
+        grouped = property_rows(owners, strict=self._database.strict_columns)
+        if sum(map(len, grouped.values())) <= self._database.properties_at_once:
+            grouped = in_one_group(grouped)
+        for columns, rows in grouped.items():
             self._insert_rows(table, (owner, "name", "is_custom_property", *columns), rows)
 
     def _update_nodes(self, kind: NodeKind, updates: list[NodeUpdate]) -> None:

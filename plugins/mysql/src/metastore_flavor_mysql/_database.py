@@ -108,6 +108,7 @@ class MySQLDatabase(EngineDatabase):
     """
 
     strict_columns = False
+    properties_at_once = 100
     ignore_duplicates = "IGNORE"
 
     @classmethod
