@@ -316,6 +316,15 @@ class MySQLDatabase(EngineDatabase):
         ((step,),) = session.cursor.fetchall()
         return range(first, first + len(rows) * step, step)
 
+    def insert_links(
+        self, session: Session, table: Table, columns: tuple[str, str], rows: list[tuple[int, int]]
+    ) -> None:
+        """Insert the pairs that are not there, also where ML Metadata inserts one meanwhile.
+
+        Nothing but a repetition can be wrong with two ids, so IGNORE passes over nothing else.
+        """
+        self.insert_rows(session, table, columns, rows, self.ignore_duplicates)
+
     # Lists are written out by the driver: the server looks each of their values up in an index.
 
     def list_shape(self, values: Collection[Any]) -> str:
