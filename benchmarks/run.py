@@ -19,12 +19,12 @@ from typing import NamedTuple
 
 from candidates import BATCH, CONTEXTS, KNOWN_INPUTS, Candidate, Ground, Target
 from data import artifacts, steps
-from on_mysql import MySQL
+from on_mysql import FarMySQL, MySQL
 from on_sqlite import SQLite
 from rich.console import Console
 from rich.table import Table
 
-GROUNDS: dict[str, Ground] = {"sqlite": SQLite(), "mysql": MySQL()}
+GROUNDS: dict[str, Ground] = {"sqlite": SQLite(), "mysql": MySQL(), "mysql-far": FarMySQL()}
 CALLS = 200
 STEPS_OF_RUN = 20
 READ = 1_000
