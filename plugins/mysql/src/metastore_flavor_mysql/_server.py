@@ -16,6 +16,10 @@ from metastore_flavor_mysql._errors import is_lost, is_unready, translate, unrea
 if TYPE_CHECKING:
     from metastore_flavor_mysql.config import Host, MySQLConfig
 
+    _Driver = pymysql.connections.Connection[Any]
+else:
+    _Driver = pymysql.connections.Connection
+
 __all__ = ["Connector", "Server", "tls_context"]
 
 _ASKED = (
@@ -59,6 +63,16 @@ class Server(NamedTuple):
         if self.is_mariadb:
             return "utf8mb4_nopad_bin"
         return "utf8mb4_0900_bin" if self.version >= (8, 0, 17) else "utf8mb4_bin"
+
+
+class _Connection(_Driver):
+    """A connection that writes most parameters of a long statement faster than the driver's."""
+
+    def escape(self, obj: Any, mapping: Any = None) -> Any:
+        """The value as a literal."""
+        if type(obj) is int:
+            return str(obj)
+        return "NULL" if obj is None else super().escape(obj, mapping)
 
 
 class Connector:
@@ -116,7 +130,7 @@ class Connector:
         goes_on = True
         connection: pymysql.connections.Connection[Any] | None = None
         try:
-            connection = pymysql.connect(**self._arguments(host, database))
+            connection = _Connection(**self._arguments(host, database))
             self._set(connection)
             return connection
         except _OtherHostError as error:
