@@ -102,6 +102,9 @@ class Session:
         else:
             self.cursor.executemany(statement.text, rows)
 
+    def flush(self) -> None:
+        """Wait for statements that were sent and not waited for; asked before the commit."""
+
 
 class Database(ABC):
     """A database engine, connected.

@@ -283,6 +283,7 @@ class EngineDatabase(Database):
                 self.lock(session)
             yield session
             self._check_process(process)
+            session.flush()
             if write:
                 committing = True
                 self._end(connection, "COMMIT")

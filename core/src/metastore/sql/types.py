@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 
 from metastore.changes import Questions
 from metastore.model import Type, TypeKey
 from metastore.sql.database import Session
 from metastore.sql.reading import read_all_types
+from metastore.sql.schema import Schema
 
-__all__ = ["TypeCache"]
+__all__ = ["MARK", "TypeCache", "mark_of_types"]
 
 
 class TypeIndex:
@@ -43,6 +44,20 @@ def _found(types: Mapping[Any, Type], wanted: Iterable[Any]) -> Iterable[Type]:
 
 
 _AS_NAMED, _EXACT = "types", "types, external ids included"
+
+
+MARK = "types mark"
+"""The key of `mark_of_types` in the notes of a session, where they were read in passing."""
+
+
+def mark_of_types(schema: Schema) -> tuple[ColumnElement[Any], ...]:
+    """Numbers by which it is seen that somebody has added to the types, as subqueries."""
+    return (
+        select(func.max(schema.type.c.id)).scalar_subquery(),
+        select(func.count()).select_from(schema.type).scalar_subquery(),
+        select(func.count()).select_from(schema.type_property).scalar_subquery(),
+        select(func.count()).select_from(schema.parent_type).scalar_subquery(),
+    )
 
 
 class TypeCache:
@@ -76,17 +91,13 @@ class TypeCache:
 
     def _read(self, session: Session, *, anew: bool, keep: bool) -> TypeIndex:
         database = session.database
-        schema = database.schema
 
         def build() -> Any:
-            return select(
-                select(func.max(schema.type.c.id)).scalar_subquery(),
-                select(func.count()).select_from(schema.type).scalar_subquery(),
-                select(func.count()).select_from(schema.type_property).scalar_subquery(),
-                select(func.count()).select_from(schema.parent_type).scalar_subquery(),
-            )
+            return select(*mark_of_types(database.schema))
 
-        mark = session.rows(database.statement("types mark", build))[0]
+        mark = session.notes.get(MARK)
+        if mark is None or not keep:
+            mark = session.rows(database.statement("types mark", build))[0]
         known, types = self._state
         if anew or mark != known:
             types = TypeIndex(read_all_types(session))

@@ -15,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     LargeBinary,
+    Select,
     String,
     Table,
     Text,
@@ -38,6 +39,7 @@ from metastore.query import Filter
 from metastore.sql import EngineDatabase, LostConnectionError, SchemaOptions, Session
 from metastore.sql.database import Row, Statement
 from metastore.sql.engine_errors import driver_error
+from metastore.sql.types import MARK, mark_of_types
 from metastore_flavor_mysql._errors import code_of, is_lost, is_reader, is_rolled_back, translate
 from metastore_flavor_mysql._filters import can_answer, is_writable
 from metastore_flavor_mysql._limits import Limits
@@ -73,9 +75,17 @@ class _Session(Session):
     def insert(self, statement: Statement, rows: Sequence[Sequence[Any]]) -> None:
         """Insert all rows: a few at once, more in as few statements as the server takes."""
         if len(rows) <= _FEW and _length(rows) <= _SHORT:
-            self.execute(statement.of_rows(len(rows)), [*chain.from_iterable(rows)])
+            self.send(statement.of_rows(len(rows)), [*chain.from_iterable(rows)])
         else:
             self.many(statement, rows)
+
+    def send(self, text: str, parameters: Sequence[Any]) -> None:
+        """Run a statement that says nothing, some time before the next one or the end."""
+        self.cursor.connection.send(self.cursor.mogrify(text, parameters))
+
+    def flush(self) -> None:
+        """Wait for the statements that were sent and not waited for."""
+        self.cursor.connection.settle()
 
 
 class _MLMDSession(_Session):
@@ -91,6 +101,10 @@ class _MLMDSession(_Session):
     def execute(self, text: str, parameters: Sequence[Any] = ()) -> None:
         """Run a statement as text."""
         super().execute(text, values_as_mlmd(parameters))
+
+    def send(self, text: str, parameters: Sequence[Any]) -> None:
+        """Run a statement that says nothing, some time before the next one or the end."""
+        super().send(text, values_as_mlmd(parameters))
 
     def many(self, statement: Statement, rows: Iterable[Sequence[Any]]) -> None:
         """Run a statement once for each row of parameters."""
@@ -219,13 +233,20 @@ class MySQLDatabase(EngineDatabase):
         assert isinstance(session, _Session)
         if self.limits.has_writers:
             session.writer = Writer.of(session.connection.info)
-            session.writer.take_turn(session)
+            if not self.server.returns_ids:
+                session.writer.take_turn(session)
+                return
+            mark = self.statement(MARK, self._mark).text.removeprefix("SELECT")
+            session.notes[MARK] = session.writer.take_turn(session, f"RETURNING {mark}")
             return
         if self.server.is_galera:
             for _ in range(2):
                 session.execute("UPDATE MLMDEnv SET schema_version = -schema_version")
         else:
             session.execute("UPDATE MLMDEnv SET schema_version = schema_version")
+
+    def _mark(self) -> Select[Any]:
+        return select(*mark_of_types(self.schema))
 
     def acknowledged(self, session: Session) -> None:
         """Count the transaction."""

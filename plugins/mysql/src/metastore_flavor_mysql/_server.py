@@ -11,14 +11,11 @@ from pymysql.constants import CLIENT
 
 from metastore import InvalidError, MetastoreError, Offender, OpenError
 from metastore.sql import LostConnectionError
+from metastore_flavor_mysql._connection import Connection
 from metastore_flavor_mysql._errors import is_lost, is_unready, translate, unreachable
 
 if TYPE_CHECKING:
     from metastore_flavor_mysql.config import Host, MySQLConfig
-
-    _Driver = pymysql.connections.Connection[Any]
-else:
-    _Driver = pymysql.connections.Connection
 
 __all__ = ["Connector", "Server", "tls_context"]
 
@@ -65,16 +62,6 @@ class Server(NamedTuple):
         return "utf8mb4_0900_bin" if self.version >= (8, 0, 17) else "utf8mb4_bin"
 
 
-class _Connection(_Driver):
-    """A connection that writes most parameters of a long statement faster than the driver's."""
-
-    def escape(self, obj: Any, mapping: Any = None) -> Any:
-        """The value as a literal."""
-        if type(obj) is int:
-            return str(obj)
-        return "NULL" if obj is None else super().escape(obj, mapping)
-
-
 class Connector:
     """Makes connections to the first of the hosts that can be used."""
 
@@ -101,7 +88,7 @@ class Connector:
         if (getattr(connection, "host", None), getattr(connection, "port", None)) == host:
             self._first = (self._first + 1) % len(self._hosts)
 
-    def connect(self, *, database: str | None) -> pymysql.connections.Connection[Any]:
+    def connect(self, *, database: str | None) -> Connection:
         """A connection whose session is set; to no database if it is None.
 
         Raises
@@ -124,13 +111,13 @@ class Connector:
         # Not inside the handler: the driver's error holds more than is to be shown.
         raise failure
 
-    def _connect_to(self, host: Host, database: str | None) -> pymysql.connections.Connection[Any]:
+    def _connect_to(self, host: Host, database: str | None) -> Connection:
         config = self._config
         told: MetastoreError
         goes_on = True
-        connection: pymysql.connections.Connection[Any] | None = None
+        connection: Connection | None = None
         try:
-            connection = _Connection(**self._arguments(host, database))
+            connection = Connection(**self._arguments(host, database))
             self._set(connection)
             return connection
         except _OtherHostError as error:
@@ -190,7 +177,7 @@ class Connector:
             arguments["ssl_disabled"] = True
         return arguments
 
-    def _set(self, connection: pymysql.connections.Connection[Any]) -> None:
+    def _set(self, connection: Connection) -> None:
         """Learn what the server is, and set the session to what all statements expect."""
         with connection.cursor() as cursor:
             cursor.execute("SHOW VARIABLES WHERE Variable_name IN %s", (_ASKED,))
@@ -322,7 +309,7 @@ IDLE = 1.0
 """Seconds after which a connection that nobody used is asked whether it still is one."""
 
 
-def is_alive(connection: pymysql.connections.Connection[Any], used: float) -> bool:
+def is_alive(connection: Connection, used: float) -> bool:
     """Whether the server answers, where the last use is long ago."""
     if time.monotonic() - used < IDLE:
         return connection.open

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,12 +51,17 @@ class Writer:
             found = notes[cls] = cls()
         return found
 
-    def take_turn(self, session: Session) -> None:
-        """Wait until nobody else writes, and count the transaction that begins."""
+    def take_turn(self, session: Session, returning: str = "") -> Sequence[Any]:
+        """Wait until nobody else writes, and count the transaction that begins.
+
+        `returning` are the words with which the same statement answers a row, once it is our turn.
+        """
         now = time.time_ns() // 1_000_000
-        session.execute(_TURN, (now, self._id, now, now))
+        session.execute(f"{_TURN} {returning}", (now, self._id, now, now))
+        rows = session.cursor.fetchall() if returning else [()]
         if self._is_new:
             session.execute(_OLD, (now - _KEPT,))
+        return rows[-1]
 
     def acknowledged(self) -> None:
         """The transaction is written."""
