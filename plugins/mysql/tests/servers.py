@@ -87,7 +87,8 @@ class Server:
     def kill(self) -> None:
         """End it as a crash does."""
         assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
+        # With the scripts that a node of Galera runs to hand over its data.
+        os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def stop(self) -> None:

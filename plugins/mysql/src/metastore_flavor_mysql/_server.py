@@ -48,10 +48,12 @@ class Server(NamedTuple):
     """Whether it is a node of a cluster of writers."""
     packet: int
     """Bytes of the longest statement that it takes."""
+    increment: int
+    """From one id of a statement to the next; of a cluster it may change at any time."""
 
     @property
-    def returns_ids(self) -> bool:
-        """Whether an INSERT may say which ids it gave."""
+    def can_return(self) -> bool:
+        """Whether an INSERT may answer with rows."""
         return self.is_mariadb and self.version >= (10, 5)
 
     @property
@@ -256,6 +258,7 @@ def _server_of(found: dict[str, str]) -> Server:
         is_tidb="tidb" in everything,
         is_galera=found.get("wsrep_on") == "ON",
         packet=int(found.get("max_allowed_packet", 1 << 24)),
+        increment=int(found.get("auto_increment_increment", 1)),
     )
 
 
