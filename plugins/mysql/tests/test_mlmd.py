@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -19,7 +18,7 @@ if not (Path(__file__).parents[2] / "sqlite" / "tests" / "mlmd").is_dir():
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from plugins.sqlite.tests import mlmd
-from plugins.sqlite.tests.helpers import listing
+from plugins.sqlite.tests.helpers import listing, with_all_digits
 from plugins.sqlite.tests.mlmd._proto import pb
 
 from metastore import (
@@ -90,22 +89,7 @@ def _repaired(theirs: Any, ours: Any) -> Any:
     if "type_id" not in theirs:
         # Its query of types leaves their external ids out.
         return theirs | {"external_id": ours["external_id"]}
-    return theirs | {
-        field: {
-            key: ours[field][key] if _same_double(value, ours[field].get(key)) else value
-            for key, value in theirs[field].items()
-        }
-        for field in ("properties", "custom_properties")
-    }
-
-
-def _same_double(value: tuple[Any, ...], other: tuple[Any, ...] | None) -> bool:
-    # It reads the text of a double in its own way, the last digits of which differ.
-    return (
-        other is not None
-        and value[0] == other[0] == "double_value"
-        and math.isclose(value[1], other[1], rel_tol=1e-14)
-    )
+    return with_all_digits(theirs, ours)
 
 
 @pytest.mark.slow

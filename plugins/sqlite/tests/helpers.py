@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -217,6 +218,30 @@ def _node(node: AnyNode) -> dict[str, Any]:
 
 def _values(properties: Mapping[str, Value]) -> dict[str, tuple[Any, ...]]:
     return {name: value_record(value) for name, value in properties.items()}
+
+
+def with_all_digits(theirs: Any, ours: Any) -> Any:
+    """A record of ml-metadata's, with our doubles in place of its own where they mean the same.
+
+    It reads doubles from a text of the database's, of which the last digits differ.
+    """
+    if not (isinstance(theirs, dict) and "type_id" in theirs):
+        return theirs
+    return theirs | {
+        field: {
+            key: ours[field][key] if _same_double(value, ours[field].get(key)) else value
+            for key, value in theirs[field].items()
+        }
+        for field in ("properties", "custom_properties")
+    }
+
+
+def _same_double(value: tuple[Any, ...], other: tuple[Any, ...] | None) -> bool:
+    return (
+        other is not None
+        and value[0] == other[0] == "double_value"
+        and math.isclose(value[1], other[1], rel_tol=1e-14)
+    )
 
 
 def value_record(value: Value) -> tuple[Any, ...]:

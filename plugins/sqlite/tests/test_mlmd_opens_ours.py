@@ -38,7 +38,16 @@ from metastore.model import SIMPLE_TYPES
 from metastore.values import same_value
 
 from . import mlmd
-from .helpers import ARTIFACT, CONTEXT, EXECUTION, connect, listing, open_file, value_record
+from .helpers import (
+    ARTIFACT,
+    CONTEXT,
+    EXECUTION,
+    connect,
+    listing,
+    open_file,
+    value_record,
+    with_all_digits,
+)
 
 pb: Any = metadata_store_pb2
 
@@ -53,32 +62,8 @@ def assert_read_alike(path: Path) -> dict[str, Any]:
     for section, records in ours.items():
         assert len(records) == len(theirs[section]), section
         for one, other in zip(records, theirs[section], strict=True):
-            assert one == _with_all_digits(other, one), section
+            assert one == with_all_digits(other, one), section
     return ours
-
-
-def _with_all_digits(theirs: Any, ours: Any) -> Any:
-    """A record of ml-metadata's, with our doubles in place of its own where they mean the same.
-
-    It reads doubles from SQLite's text of 15 digits.
-    """
-    if not (isinstance(theirs, dict) and "type_id" in theirs):
-        return theirs
-    return theirs | {
-        field: {
-            key: ours[field][key] if _same_double(value, ours[field].get(key)) else value
-            for key, value in theirs[field].items()
-        }
-        for field in ("properties", "custom_properties")
-    }
-
-
-def _same_double(value: tuple[Any, ...], other: tuple[Any, ...] | None) -> bool:
-    return (
-        other is not None
-        and value[0] == other[0] == "double_value"
-        and math.isclose(value[1], other[1], rel_tol=1e-14)
-    )
 
 
 def _schema(path: Path) -> list[Any]:
