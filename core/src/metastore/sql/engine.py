@@ -490,18 +490,6 @@ class EngineDatabase(Database):
 
     # Opening.
 
-    def prepare(self, *, creating: bool) -> None:
-        """Make the tables where they may be made, check them, and learn what is to be known.
-
-        Raises
-        ------
-        OpenError
-            There is no store that we can use.
-        """
-        from metastore.sql.engine_schema import prepare
-
-        prepare(self, creating=creating, is_file=isinstance(self._config, FileConfig))
-
     def check_batch(self, batch: Batch, flavor: str) -> None:
         """Raise `InvalidError` for a batch with what the database cannot hold."""
         limit = getattr(self.schema.type.c.name.type, "length", None)

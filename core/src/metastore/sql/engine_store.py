@@ -11,7 +11,8 @@ from metastore.batch import Batch, WrittenBatch
 from metastore.errors import MetastoreError, Offender, OpenError
 from metastore.sql.database import Session
 from metastore.sql.engine import EngineDatabase
-from metastore.sql.engine_config import EngineConfig
+from metastore.sql.engine_config import EngineConfig, FileConfig
+from metastore.sql.engine_schema import prepare
 from metastore.sql.store import SQLMetadataStore
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class EngineMetadataStore(SQLMetadataStore):
         database = cls.DATABASE(config, location=location)
         database.reading = mode == "r"
         try:
-            database.prepare(creating=creating)
+            cls.prepare(database, config, creating=creating)
         except BaseException as error:
             database.close()
             if isinstance(error, OpenError) or not isinstance(error, MetastoreError):
@@ -66,6 +67,17 @@ class EngineMetadataStore(SQLMetadataStore):
         store = cls(database, location=location, mode=mode)
         store._identity = config.identity()
         return store
+
+    @classmethod
+    def prepare(cls, database: EngineDatabase, config: EngineConfig, *, creating: bool) -> None:
+        """Make the tables where they may be made, check them, and learn what is to be known.
+
+        Raises
+        ------
+        OpenError
+            There is no store that we can use.
+        """
+        prepare(database, creating=creating, is_file=isinstance(config, FileConfig))
 
     def is_same(self, other: BaseMetadataStore) -> bool:
         """Whether both are open on one file, or on one database of a server by the same user."""

@@ -425,12 +425,6 @@ class MySQLDatabase(EngineDatabase):
 
     # Opening.
 
-    def prepare(self, *, creating: bool) -> None:
-        """Make the tables where they may be made, check them, and learn what they take."""
-        from metastore_flavor_mysql._schema import prepare
-
-        prepare(self, self._settings, creating=creating)
-
     def check_batch(self, batch: Batch, flavor: str) -> None:
         """Raise `InvalidError` for a batch with what the columns cannot hold."""
         self.limits.check(batch, flavor, mlmd=self.text == "mlmd", packet=self.server.packet)

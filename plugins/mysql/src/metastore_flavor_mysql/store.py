@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from metastore import Capabilities
-from metastore.sql import EngineDatabase, EngineMetadataStore
+from metastore.sql import EngineConfig, EngineDatabase, EngineMetadataStore
 from metastore_flavor_mysql._database import MySQLDatabase
+from metastore_flavor_mysql._schema import prepare
+from metastore_flavor_mysql.config import MySQLConfig
 
 __all__ = ["MySQLMetadataStore"]
 
@@ -22,3 +24,10 @@ class MySQLMetadataStore(EngineMetadataStore):
     FLAVOR: ClassVar[str] = "mysql"
     CAPABILITIES: ClassVar[Capabilities] = Capabilities(native_filter=True, snapshot=True)
     DATABASE: ClassVar[type[EngineDatabase]] = MySQLDatabase
+
+    @classmethod
+    def prepare(cls, database: EngineDatabase, config: EngineConfig, *, creating: bool) -> None:
+        """Make the tables where they may be made, check them, and learn what they take."""
+        assert isinstance(database, MySQLDatabase)
+        assert isinstance(config, MySQLConfig)
+        prepare(database, config, creating=creating)
