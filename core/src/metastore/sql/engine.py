@@ -273,7 +273,7 @@ class EngineDatabase(Database):
         process = os.getpid()
         connection = self._take(write=write)
         failure: BaseException | None = None
-        committing = committed = broken = ended = False
+        committing = committed = over = broken = ended = False
         session: Session | None = None
         try:
             session = self.new_session(connection)
@@ -287,7 +287,12 @@ class EngineDatabase(Database):
             if write:
                 committing = True
                 self._end(connection, "COMMIT")
-                committed = True
+                committed = over = True
+            else:
+                # What was read is right, whatever becomes of this.
+                with suppress(Exception):
+                    self.end_reading(connection)
+                    over = True
         except MetastoreError:
             raise
         except Exception as error:
@@ -302,7 +307,7 @@ class EngineDatabase(Database):
             raise
         finally:
             if process == os.getpid():
-                ended = self._abandon(connection, broken=broken, over=committed)
+                ended = self._abandon(connection, broken=broken, over=over)
         if committed and session is not None:
             self.acknowledged(session)
         if failure is not None:
@@ -336,14 +341,21 @@ class EngineDatabase(Database):
         else:
             connection.rollback()
 
+    def end_reading(self, connection: PoolProxiedConnection) -> None:
+        """End a transaction that has only read, and in which nothing went wrong."""
+        self._roll_back(connection)
+
+    def _roll_back(self, connection: PoolProxiedConnection) -> None:
+        driver: Any = connection.dbapi_connection
+        if not self._begins or driver.in_transaction:
+            self._end(connection, "ROLLBACK")
+
     def _abandon(self, connection: PoolProxiedConnection, *, broken: bool, over: bool) -> bool:
         """Roll back what was not committed, and give the connection back; False if that failed."""
         ended = over
         if not (broken or over):
             with suppress(Exception):
-                driver: Any = connection.dbapi_connection
-                if not self._begins or driver.in_transaction:
-                    self._end(connection, "ROLLBACK")
+                self._roll_back(connection)
                 ended = True
         if not ended:
             with suppress(Exception):

@@ -229,6 +229,11 @@ class MySQLDatabase(EngineDatabase):
         kind = _MLMDSession if self.text == "mlmd" else _Session
         return kind(self, connection)
 
+    def end_reading(self, connection: PoolProxiedConnection) -> None:
+        """Roll back, for which nobody needs to wait."""
+        driver: Any = connection.dbapi_connection
+        driver.send("ROLLBACK")
+
     def lock(self, session: Session) -> None:
         """Wait until nobody else writes."""
         assert isinstance(session, _Session)

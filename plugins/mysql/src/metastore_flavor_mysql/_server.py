@@ -317,6 +317,7 @@ def is_alive(connection: Connection, used: float) -> bool:
     if time.monotonic() - used < IDLE:
         return connection.open
     try:
+        connection.settle()
         connection.ping(reconnect=False)
     except pymysql.MySQLError:
         return False
