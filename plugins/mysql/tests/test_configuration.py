@@ -22,6 +22,8 @@ def parse(url: str) -> MySQLConfig:
         ("mysql://me@db/store", [("db", 3306)], "mysql://me@db/store"),
         ("mysql://me@db:3307/store", [("db", 3307)], "mysql://me@db:3307/store"),
         ("mysql://db/store", [("db", 3306)], "mysql://db/store"),
+        ("mysql:///store", [("localhost", 3306)], "mysql://localhost/store"),
+        ("mysql:///store?socket=/run/s", [("localhost", 3306)], "mysql://localhost/store"),
         ("mysql://me@[::1]:3307/store", [("::1", 3307)], "mysql://me@[::1]:3307/store"),
         (
             "mysql://me:pw@a,b:3307,[::1]:3308/store",
@@ -42,9 +44,10 @@ def test_urls(url: str, hosts: list[tuple[str, int]], location: str) -> None:
 @pytest.mark.parametrize(
     ("url", "word"),
     [
-        ("mysql:///store", "no server"),
         ("mysql://db", "no database"),
         ("mysql://db/", "no database"),
+        ("mysql://me:se/cret@db/store", "percent-encode"),
+        ("mysql://me:12345/cret@db/store", "percent-encode"),
         ("mysql://db:0/store", "port"),
         ("mysql://db:70000/store", "port"),
         ("mysql://a,b:x/store", "host"),

@@ -24,6 +24,7 @@ from metastore import (
     OpenError,
     OutcomeUnknownError,
     SchemaVersionError,
+    StorageError,
     StoreNotFoundError,
 )
 from metastore.rules import Planner
@@ -468,6 +469,92 @@ def test_a_value_that_is_longer_than_a_packet(mariadb: Server) -> None:
                 )
     finally:
         mariadb.run(f"SET GLOBAL max_allowed_packet = {before[0]}")
+
+
+@pytest.mark.parametrize("text", ["x" * 5_000_000, "'" * 3_000_000, "é" * 2_000_000])
+def test_a_uri_that_is_longer_than_a_packet(mariadb: Server, text: str) -> None:
+    """A uri that the server does not take is InvalidError at once, and not tried again."""
+    config = mariadb.config()
+    (before,) = mariadb.run("SELECT @@global.max_allowed_packet")
+    mariadb.run("SET GLOBAL max_allowed_packet = 4194304")
+    try:
+        with closing(MySQLMetadataStore.open(config)) as store:
+            with pytest.raises(InvalidError, match="the uri of artifact"):
+                store.write(batch("one", uri=text))
+            many = batch("two", uri="'" * 100_000)
+            for number in range(60):
+                many.artifact("T", uri=f"{number}" + "'😀" * 20_000)
+            store.write(many)
+            assert len(names(store)) == 61
+    finally:
+        mariadb.run(f"SET GLOBAL max_allowed_packet = {before[0]}")
+
+
+def test_a_limit_of_rows(mariadb: Server) -> None:
+    """A server that cuts answers short is told not to."""
+    config = mariadb.config()
+    (before,) = mariadb.run("SELECT @@global.sql_select_limit")
+    mariadb.run("SET GLOBAL sql_select_limit = 2")
+    try:
+        with closing(MySQLMetadataStore.open(config)) as store:
+            for number in range(5):
+                store.write(batch(f"{number}"))
+            assert names(store) == [f"{number}" for number in range(5)]
+    finally:
+        mariadb.run(f"SET GLOBAL sql_select_limit = {before[0]}")
+
+
+def test_a_connection_that_is_cut_in_a_snapshot(mariadb: Server) -> None:
+    """What follows in the snapshot is a StorageError there, and no error of the driver's."""
+    config = mariadb.config()
+    with closing(MySQLMetadataStore.open(config)) as store:
+        store.write(batch("one"))
+        with store.snapshot():
+            assert names(store) == ["one"]
+            kill(mariadb, config)
+            with pytest.raises(StorageError, match="broke"):
+                names(store)
+        assert names(store) == ["one"]
+
+
+def test_a_server_without_a_free_connection(mariadb: Server) -> None:
+    """Who opens a store waits for a connection, until one is free or the time is up."""
+    config = mariadb.config()
+    MySQLMetadataStore.open(config).close()
+    mariadb.run(f"ALTER USER {config.user}@'%' WITH MAX_USER_CONNECTIONS 1")
+    with closing(MySQLMetadataStore.open(config)):
+        error = refusal(config.model_copy(update={"busy_timeout": 0.5}))
+        assert "no connection free" in str(error)
+
+
+def test_tables_without_transactions(mariadb: Server) -> None:
+    """A store whose tables cannot take back what was written is opened for reading only."""
+    config = mariadb.config()
+    MySQLMetadataStore.open(config).close()
+    mariadb.run("ALTER TABLE Event ENGINE=MyISAM", database=config.database)
+    error = refusal(config)
+    assert isinstance(error, OpenError)
+    assert "Event in an engine without transactions" in str(error)
+    MySQLMetadataStore.open(config, mode="r").close()
+
+
+def test_a_version_that_was_taken_away(mariadb: Server) -> None:
+    """A store with types and no version is damaged, and not made anew."""
+    config = mariadb.config()
+    MySQLMetadataStore.open(config).close()
+    mariadb.run("DELETE FROM MLMDEnv", database=config.database)
+    assert isinstance(refusal(config), DamagedStoreError)
+
+
+def test_a_password_is_in_no_variable(mariadb: Server, tmp_path: Path) -> None:
+    """No frame of ours shows the password, where variables are shown."""
+    config = mariadb.config(tls_ca=tmp_path / "none.pem")
+    assert config.password is not None
+    try:
+        MySQLMetadataStore.open(config)
+    except OpenError as error:
+        told = traceback.TracebackException.from_exception(error, capture_locals=True)
+        assert config.password.reveal() not in "".join(told.format())
 
 
 def test_the_driver_is_not_shown(mariadb: Server) -> None:

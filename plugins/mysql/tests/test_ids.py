@@ -102,6 +102,75 @@ def test_ids_on_galera(galera: Cluster) -> None:
     check_ids(galera.config(), galera.nodes)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mariadb", "mysql9"])
+def test_an_increment_that_changes(request: pytest.FixtureRequest, name: str) -> None:
+    """Each session goes by the increment that it has, whatever newer ones have."""
+    server: Server = request.getfixturevalue(name)
+    config = server.config()
+    with closing(MySQLMetadataStore.open(config)) as store:
+        numbers = iter(range(1000))
+        for increment in (1, 5, 3):
+            server.run(f"SET GLOBAL auto_increment_increment = {increment}")
+            # A snapshot keeps the connection that there is, so that a new one is made.
+            with store.snapshot():
+                store.read_nodes(NodeQuery(ARTIFACT))
+                writing = threading.Thread(target=lambda: store.write(steps(next(numbers))))
+                writing.start()
+                writing.join()
+            for _ in range(3):
+                store.write(steps(next(numbers)))
+        server.run("SET GLOBAL auto_increment_increment = 1")
+        nodes = store.read_nodes(NodeQuery(ARTIFACT))
+        assert len(nodes) == 20 * next(numbers)
+        for node in nodes:
+            assert node.custom_properties == {"label": node.uri}  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("table", ["Attribution", "Association"])
+@pytest.mark.parametrize("name", ["mariadb", "mysql9"])
+def test_links_that_a_constraint_refuses(
+    request: pytest.FixtureRequest, name: str, table: str
+) -> None:
+    """A link that the database refuses fails the batch; one that is there already does not."""
+    server: Server = request.getfixturevalue(name)
+    column = "artifact_id" if table == "Attribution" else "execution_id"
+    config = server.config()
+    with closing(MySQLMetadataStore.open(config)) as store:
+        batch = Batch()
+        for kind in NodeKind:
+            batch.type(kind, "T")
+        context = batch.context("T", name="c")
+        artifacts = [batch.artifact("T") for _ in range(3)]
+        executions = [batch.execution("T") for _ in range(3)]
+        for artifact, execution in zip(artifacts, executions, strict=True):
+            batch.attribution(context, artifact)
+            batch.association(context, execution)
+        written = store.write(batch)
+        known = written.nodes[NodeKind.CONTEXT][0].id
+        again = Batch()
+        for kind, link in ((ARTIFACT, again.attribution), (NodeKind.EXECUTION, again.association)):
+            for each in written.nodes[kind]:
+                link(known, each.id)
+        store.write(again)
+        before = server.run(f"SELECT * FROM {table} ORDER BY id", database=config.database)
+        assert len(before) == 3
+        server.run(
+            f"ALTER TABLE {table} ADD CONSTRAINT few CHECK ({column} <= {before[-1][2]})",
+            database=config.database,
+        )
+        more = Batch()
+        for link, draft in (
+            (more.attribution, more.artifact("T")),
+            (more.association, more.execution("T")),
+        ):
+            link(known, draft)
+        with pytest.raises(MetastoreError, match="constraint"):
+            store.write(more)
+        assert server.run(f"SELECT * FROM {table} ORDER BY id", database=config.database) == before
+        assert store.count(NodeQuery(ARTIFACT)) == 3
+
+
 @pytest.mark.parametrize("table", ["ArtifactProperty", "EventPath", "Event", "Execution"])
 def test_an_error_of_a_statement_that_was_sent_ahead(mariadb: Server, table: str) -> None:
     """A statement that fails while others are on their way fails the whole batch, and answers are

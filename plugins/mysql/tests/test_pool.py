@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from contextlib import closing
 
 import pytest
 
-from metastore import NodeKind, NodeQuery
+from metastore import ForkError, NodeKind, NodeQuery
 from metastore.batch import Batch
+from metastore.rules import Planner
 from metastore_flavor_mysql import MySQLConfig, MySQLMetadataStore
 
 from .servers import Server
@@ -103,3 +105,41 @@ def test_a_fork_in_a_transaction(mariadb: Server) -> None:
         batch.artifact("T")
         store.write(batch)
         assert store.count(NodeQuery(NodeKind.ARTIFACT)) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_snapshot_in_a_child(mariadb: Server) -> None:
+    """A child that is forked inside a snapshot or a transaction never reads over its parent's
+    connection: that is ForkError there, and the parent reads on.
+    """
+    config = mariadb.config()
+    with closing(MySQLMetadataStore.open(config)) as store:
+        batch = Batch()
+        batch.type(NodeKind.ARTIFACT, "T")
+        batch.artifact("T", name="one")
+        store.write(batch)
+
+        def child(attempt: Callable[[], object]) -> int:
+            process = os.fork()
+            if process == 0:
+                status = 1
+                try:
+                    attempt()
+                except ForkError:
+                    status = 0
+                finally:
+                    os._exit(status)
+            return os.waitpid(process, 0)[1]
+
+        with store.snapshot():
+            assert len(store.read_nodes(NodeQuery(NodeKind.ARTIFACT))) == 1
+            assert child(lambda: store.read_nodes(NodeQuery(NodeKind.ARTIFACT))) == 0
+            assert len(store.read_nodes(NodeQuery(NodeKind.ARTIFACT))) == 1
+        more = Batch()
+        more.artifact("T", name="two")
+        with store.transaction() as transaction:
+            planner = Planner(more)
+            changes = planner.run(transaction.lookup)
+            assert child(lambda: transaction.apply(changes)) == 0
+            transaction.apply(changes)
+        assert store.count(NodeQuery(NodeKind.ARTIFACT)) == 2

@@ -69,7 +69,11 @@ def _option(setting: Setting) -> click.Option:
         [f"--{name}", f"{_PREFIX}{setting.name}"],
         multiple=setting.type.startswith(("list", "tuple", "set", "frozenset")),
         default=None,
-        metavar="REFERENCE" if setting.is_secret else setting.type.upper(),
+        metavar="REFERENCE"
+        if setting.is_secret
+        else setting.type.upper()
+        if setting.type.isidentifier()
+        else setting.type,
         help=help,
     )
 

@@ -440,6 +440,19 @@ class EngineDatabase(Database):
         if failure is not None:
             raise_cleanly(self._unreachable(failure), clean(failure, self.secrets()))
 
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Errors of the driver inside the block, in the midst of a session, are ones of ours."""
+        failure: BaseException | None = None
+        try:
+            yield
+        except MetastoreError:
+            raise
+        except self._driver_errors() as error:
+            failure = error
+        if failure is not None:
+            raise_cleanly(self.translate(failure), clean(failure, self.secrets()))
+
     # Statements.
 
     def insert(self, session: Session, table: Table, rows: Sequence[Sequence[Any]]) -> list[int]:

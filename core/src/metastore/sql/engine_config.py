@@ -137,6 +137,14 @@ class ServerConfig(EngineConfig):
         A password may stand in the URL itself, behind the user.
         """
         form = f"write {url.scheme}://user@host:port/database?password=env:VARIABLE"
+        if "@" in url.path and "@" not in url.authority:
+            # Not a word of it: it may be the rest of a password.
+            raise InvalidError(
+                "the URL of the store holds an @ behind the first / or ?, where no host can be",
+                hint="percent-encode user and password (/ is %2F, ? is %3F), or give a reference: "
+                f"{form}",
+                offender=Offender("store"),
+            )
         given = {name: text for name, text in _Login.parse(url)._asdict().items() if text}
         twice = sorted(given.keys() & url.options.keys())
         if twice:
@@ -146,7 +154,7 @@ class ServerConfig(EngineConfig):
                 offender=Offender("store", property=twice[0]),
             )
         for name, what in (("host", "no server"), ("database", "no database")):
-            if name not in given:
+            if name not in given and cls.model_fields[name].is_required():
                 raise InvalidError(
                     f"the URL of the store names {what}",
                     hint=form,

@@ -55,7 +55,7 @@ class EngineMetadataStore(SQLMetadataStore):
         database = cls.DATABASE(config, location=location)
         database.reading = mode == "r"
         try:
-            cls.prepare(database, config, creating=creating)
+            database.tried_again(lambda: cls.prepare(database, config, creating=creating))
         except BaseException as error:
             database.close()
             if isinstance(error, OpenError) or not isinstance(error, MetastoreError):
@@ -103,9 +103,10 @@ class EngineMetadataStore(SQLMetadataStore):
 
     def _read(self, question: Callable[[Session], _T]) -> _T:
         read = super()._read
-        if self._pinned() is not None:
-            # What follows in the snapshot would be of another state.
-            return read(question)
         database = self._database
         assert isinstance(database, EngineDatabase)
+        if self._pinned() is not None:
+            # Not tried again: what follows in the snapshot would be of another state.
+            with database.answering():
+                return read(question)
         return database.tried_again(lambda: read(question))

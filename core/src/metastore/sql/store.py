@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from typing import ClassVar, TypeVar
 
 from metastore.base import BaseMetadataStore, OpenMode, Transaction, filtered
 from metastore.capabilities import Capabilities
-from metastore.errors import ClosedError, InvalidError, ReadOnlyError
+from metastore.errors import ClosedError, ForkError, InvalidError, ReadOnlyError
 from metastore.model import AnyNode, Event, Link, Type
 from metastore.query import EventQuery, LinkQuery, NodeQuery, TypeQuery
 from metastore.sql import pages, reading
@@ -93,13 +94,21 @@ class SQLMetadataStore(BaseMetadataStore):
         self._check_open()
         with self._database.session(write=False) as session:
             self._snapshot.session = session
+            self._snapshot.process = os.getpid()
             try:
                 yield
             finally:
                 self._snapshot.session = None
 
     def _pinned(self) -> Session | None:
-        return getattr(self._snapshot, "session", None)
+        pinned: Session | None = getattr(self._snapshot, "session", None)
+        if pinned is not None and self._snapshot.process != os.getpid():
+            # Two processes on one connection would read each other's answers.
+            raise ForkError(
+                f"the snapshot of {self._location} is one of the parent process",
+                hint="fork outside of snapshots, or open the store anew",
+            )
+        return pinned
 
     def _read(self, question: Callable[[Session], _T]) -> _T:
         """What the question says of one state of the database."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,7 @@ from metastore.changes import (
     TypeInsert,
     TypeUpdate,
 )
+from metastore.errors import ForkError
 from metastore.model import (
     AnyNode,
     EventType,
@@ -60,11 +62,19 @@ class SQLTransaction(Transaction):
         self._schema = session.database.schema
         self._types = types
         self._changed_types = False
+        self._process = os.getpid()
+
+    def _check_process(self) -> None:
+        if self._process != os.getpid():
+            raise ForkError(
+                "the transaction is one of the parent process", hint="fork outside of transactions"
+            )
 
     # Questions.
 
     def lookup(self, questions: Questions) -> Answers:
         """One statement for each part that is asked for; types come from the cache."""
+        self._check_process()
         answers = Answers(
             self._lookup_types(questions),
             {kind: self._nodes(kind, ids) for kind, ids in questions.nodes.items() if ids},
@@ -211,6 +221,7 @@ class SQLTransaction(Transaction):
 
     def apply(self, changes: Changes) -> Applied:
         """A statement for each table that changes, whatever the number of rows."""
+        self._check_process()
         type_ids: Sequence[int] = ()
         if changes.type_inserts or changes.type_updates:
             self._types.forget(self._session)

@@ -29,6 +29,8 @@ class Connection(_Driver):
     is committed, all answers were read, and each of them was a good one.
     """
 
+    increment = 1
+    """From one id of a statement to the next, in this session."""
     _ahead = 0
     _failure: pymysql.MySQLError | None = None
 

@@ -67,6 +67,8 @@ class _Session(Session):
 
     def __init__(self, database: MySQLDatabase, connection: PoolProxiedConnection) -> None:
         super().__init__(database, connection.cursor(), {})
+        # Of statements that the driver puts together: a table's name and columns come before.
+        self.cursor.max_stmt_length = max(10_000, min(1_000_000, database.server.packet - _ROOM))
         self.connection = connection
         self.writer: Writer | None = None
         """Whose turn it is, where the store has the table for it."""
@@ -124,7 +126,6 @@ class MySQLDatabase(EngineDatabase):
 
     strict_columns = False
     properties_at_once = 100
-    ignore_duplicates = "IGNORE"
 
     @classmethod
     def schema_options(cls, dialect: Dialect) -> SchemaOptions:  # noqa: ARG003
@@ -220,6 +221,12 @@ class MySQLDatabase(EngineDatabase):
         error = driver_error(failure)
         if isinstance(error, exc.TimeoutError):
             return super().translate(failure)
+        if is_lost(error):
+            return LostConnectionError(
+                f"the connection to {self.location} broke; nothing was written",
+                hint="try again",
+                offender=Offender("store", name=self.location),
+            )
         return translate(error, self.location)
 
     # Transactions.
@@ -316,7 +323,7 @@ class MySQLDatabase(EngineDatabase):
             lambda: insert(table).values({name: bindparam(name) for name in names}),
         )
         ids: list[int] = []
-        for some in _portions(rows):
+        for some in _portions(rows, self.server.packet):
             ids += self._insert_some(session, statement.text, some)
         assert isinstance(session, _Session)
         if "external_id" in names and session.writer is None and session.given is None:
@@ -340,7 +347,7 @@ class MySQLDatabase(EngineDatabase):
             return [id for (id,) in session.cursor.fetchall()]
         session.execute(text, parameters)
         first: int = session.cursor.lastrowid
-        step = self.server.increment
+        step: int = session.cursor.connection.increment
         if self.server.is_galera:
             # It changes with the number of nodes.
             session.execute("SELECT @@auto_increment_increment")
@@ -352,9 +359,18 @@ class MySQLDatabase(EngineDatabase):
     ) -> None:
         """Insert the pairs that are not there, also where ML Metadata inserts one meanwhile.
 
-        Nothing but a repetition can be wrong with two ids, so IGNORE passes over nothing else.
+        Not by INSERT IGNORE, which passes over more than repetitions: what a constraint refuses.
         """
-        self.insert_rows(session, table, columns, rows, self.ignore_duplicates)
+        statement = self.statement(
+            ("links", table.name),
+            lambda: insert(table).values({name: bindparam(name) for name in columns}),
+        )
+        again = f" ON DUPLICATE KEY UPDATE {columns[0]} = {columns[0]}"
+        assert isinstance(session, _Session)
+        for start in range(0, len(rows), _MOST_ROWS):
+            some = rows[start : start + _MOST_ROWS]
+            text = statement.of_rows(len(some)) if len(some) <= _FEW else _of_rows(statement, some)
+            session.send(text + again, [*chain.from_iterable(some)])
 
     # Lists are written out by the driver: the server looks each of their values up in an index.
 
@@ -435,18 +451,30 @@ class MySQLDatabase(EngineDatabase):
         self.limits.check(batch, flavor, mlmd=self.text == "mlmd", packet=self.server.packet)
 
 
+def _of_rows(statement: Statement, rows: Sequence[Sequence[Any]]) -> str:
+    row = statement.text.rpartition(" VALUES ")[2]
+    return statement.text + f", {row}" * (len(rows) - 1)
+
+
 def _length(rows: Sequence[Sequence[Any]]) -> int:
-    """The letters of all texts in the rows."""
-    return sum(len(each) for row in rows for each in row if isinstance(each, str))
+    """Bytes that the texts of the rows are sent as, at most."""
+    return sum(_bytes(each) for row in rows for each in row if isinstance(each, str | bytes))
 
 
-def _portions(rows: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
+def _bytes(text: str | bytes) -> int:
+    # Quotes and the like are sent as two; of UTF-8 four bytes are a letter, which each become three
+    # where they are stored as ML Metadata stores them.
+    return (2 if isinstance(text, bytes) or text.isascii() else 12) * len(text)
+
+
+def _portions(rows: Sequence[Sequence[Any]], packet: int) -> Iterator[Sequence[Sequence[Any]]]:
     """The rows in as few portions as one statement each takes."""
     some: list[Sequence[Any]] = []
     size = 0
+    most = min(_MOST_BYTES, packet // 2)
     for row in rows:
         length = _length((row,))
-        if some and (len(some) == _MOST_ROWS or size + length > _MOST_BYTES):
+        if some and (len(some) == _MOST_ROWS or size + length > most):
             yield some
             some, size = [], 0
         some.append(row)

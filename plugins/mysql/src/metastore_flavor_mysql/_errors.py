@@ -76,7 +76,7 @@ _CASES = (
     _Case(
         _ROLLED_BACK | {1040, 1203, 1206, 1226, 3572},
         BusyError,
-        "{location} stayed locked by others, or was too busy",
+        "{location} stayed locked by others, or its server had no connection free",
         "try again, or wait longer with ?busy_timeout=SECONDS in its URL",
     ),
     _Case(
@@ -90,6 +90,33 @@ _CASES = (
         InvalidError,
         "a value is more than the columns of {location} take",
         "shorten it; metadata stores that ML Metadata made take numbers of 32 bits",
+    ),
+    _Case(
+        frozenset({1969, 3024}),
+        StorageError,
+        "the server of {location} stopped a statement that took longer than it allows; nothing was "
+        "written",
+        "ask for less at once, or raise its max_statement_time or max_execution_time",
+    ),
+    _Case(
+        frozenset({1364, 1451, 1452, 1644, 3819, 4025}),
+        StorageError,
+        "a constraint, a trigger or a column that somebody added to {location} refused it; nothing "
+        "was written",
+        "take it away, or keep to it",
+    ),
+    _Case(
+        frozenset({3159}),
+        OpenError,
+        "the server of {location} wants encrypted connections",
+        "leave ?tls=false out, or give ?tls_ca=FILE",
+    ),
+    _Case(
+        frozenset({3750}),
+        OpenError,
+        "the server of {location} demands a primary key of every table, and EventPath, of ML "
+        "Metadata's schema, has none",
+        "turn sql_require_primary_key off",
     ),
     _Case(
         frozenset({1153}),
@@ -193,7 +220,8 @@ def _denied(error: BaseException, code: int | None, location: str) -> MetastoreE
         what = right[1] if right else "a right"
         return ReadOnlyError(
             f"the user of {location} lacks {what}",
-            hint=f"grant it: GRANT {right[1]} ON ..." if right else "check the user's grants",
+            hint="grant the user SELECT, INSERT, UPDATE and DELETE on the database; CREATE to make "
+            "a store; SELECT alone reads",
             offender=offender,
         )
     return None

@@ -56,17 +56,17 @@ class Limits:
         # A backslash or a quote is sent as two.
         longest = min(self.text, (packet - 100_000) // 2 if packet > 200_000 else packet // 4)
         least, most = -(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1
-        for index, type, key, value in _values(batch):
+        for offender, type, what, value in _values(batch):
             if type is int:
                 if self.bits < 64 and not least <= value <= most:
                     raise _refused(
-                        index, key, f"is a number of more than {self.bits} bits", flavor,
+                        offender, what, f"is a number of more than {self.bits} bits", flavor,
                         "keep it as a text or a double, or copy the store to one of ours",
                     )  # fmt: skip
                 continue
             if type is float:
                 raise _refused(
-                    index, key, "is infinite", flavor, "keep it as a text, or in a struct"
+                    offender, what, "is infinite", flavor, "keep it as a text, or in a struct"
                 )
             if type is str and len(value) > _SMALL:
                 length = len(stored(value).encode("utf-8", "replace"))
@@ -74,14 +74,14 @@ class Limits:
                 length = len(value.value) * 4 // 3 + len(value.type_url) * 2
             else:
                 length = 0
-            if length > longest:
+            if length > (longest if offender.property else min(longest, self.uri)):
                 raise _refused(
-                    index, key, f"has {length} bytes, of at most {longest}", flavor,
+                    offender, what, f"has {length} bytes, of at most {longest}", flavor,
                     "shorten it, or keep it in a file and its uri here",
                 )  # fmt: skip
             if type is str and not mlmd and not value.isascii() and not self._holds(value):
                 raise _refused(
-                    index, key, f"has letters that are not in {self.letters}", flavor,
+                    offender, what, f"has letters that are not in {self.letters}", flavor,
                     "copy the store to one of ours, which takes all letters",
                 )  # fmt: skip
 
@@ -96,18 +96,20 @@ class Limits:
         return True
 
 
-def _refused(offender: Offender, key: str, what: str, flavor: str, hint: str) -> InvalidError:
+def _refused(offender: Offender, what: str, why: str, flavor: str, hint: str) -> InvalidError:
+    where = f"{what} of {offender}"
     return InvalidError(
-        f"property {key!r} of {offender} {what}, and this {flavor} store cannot hold it",
-        hint=hint,
-        offender=offender._replace(property=key),
+        f"{where} {why}, and this {flavor} store cannot hold it", hint=hint, offender=offender
     )
 
 
 def _values(batch: Batch) -> Iterator[tuple[Offender, type, str, Any]]:
-    """The values of a batch that may be too much: of what, of which class, the key, and it."""
+    """The values of a batch that may be too much: of what, of which class, its name, and it."""
     for kind, drafts in batch.nodes.items():
         for index, draft in enumerate(drafts):
+            uri: Any = draft.uri
+            if type(uri) is str and len(uri) > _SMALL:
+                yield Offender(kind.label, index), str, "the uri", uri
             for values in (draft.properties, draft.custom_properties):
                 if not isinstance(values, Mapping):
                     continue
@@ -120,7 +122,8 @@ def _values(batch: Batch) -> Iterator[tuple[Offender, type, str, Any]]:
                         continue
                     if found is str and len(value) <= _SMALL and value.isascii():
                         continue
-                    yield Offender(kind.label, index), found, str(key), value
+                    offender = Offender(kind.label, index, property=str(key))
+                    yield offender, found, f"property {key!r}", value
     for index, event in enumerate(batch.events):
         for step in event.path:
-            yield Offender("event", index), type(step), "path", step
+            yield Offender("event", index), type(step), "a step of the path", step

@@ -9,7 +9,7 @@ import pymysql
 from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import CreateTable, Index
 
-from metastore import MetastoreError, OpenError, StoreNotFoundError
+from metastore import MetastoreError, Offender, OpenError, StoreNotFoundError
 from metastore.sql import SCHEMA_VERSION, Session, StoreCheck, write_simple_types
 from metastore_flavor_mysql._errors import TAKEN, code_of
 from metastore_flavor_mysql._limits import Limits
@@ -41,6 +41,8 @@ def prepare(database: MySQLDatabase, config: MySQLConfig, *, creating: bool) -> 
         database.tried_again(lambda: _make(database, config))
         tables = _tables(database)
     _check(database, tables)
+    if not database.reading:
+        _check_engines(database)
     with database.session(write=False) as session:
         database.limits = _limits(session, tables)
         if config.text == "auto":
@@ -63,7 +65,10 @@ def _may_be_made(database: MySQLDatabase, tables: set[str]) -> bool:
     if not tables:
         return True
     ours = {*database.schema.metadata.tables, *_OWN}
-    return "MLMDEnv" in tables and tables <= ours and _versions(database) == []
+    if "MLMDEnv" not in tables or not tables <= ours or _versions(database):
+        return False
+    # Types are written with the version: where there are some, it was taken away.
+    return "Type" not in tables or not _rows(database, "SELECT 1 FROM Type LIMIT 1")
 
 
 def _make(database: MySQLDatabase, config: MySQLConfig) -> None:
@@ -135,10 +140,33 @@ def _tables(database: MySQLDatabase) -> set[str]:
         return {ours.get(name.lower(), name) for (name,) in session.cursor.fetchall()}
 
 
-def _versions(database: MySQLDatabase) -> list[object]:
+def _rows(database: MySQLDatabase, statement: str) -> list[tuple[Any, ...]]:
     with database.session(write=False) as session:
-        session.execute("SELECT schema_version FROM MLMDEnv")
-        return [version for (version,) in session.cursor.fetchall()]
+        session.execute(statement)
+        return list(session.cursor.fetchall())
+
+
+def _versions(database: MySQLDatabase) -> list[object]:
+    return [version for (version,) in _rows(database, "SELECT schema_version FROM MLMDEnv")]
+
+
+_UNSAFE = ("MyISAM", "Aria", "MEMORY", "CSV", "ARCHIVE")
+"""Engines that cannot take back what was written."""
+
+
+def _check_engines(database: MySQLDatabase) -> None:
+    found = _rows(
+        database,
+        "SELECT table_name, engine FROM information_schema.tables WHERE table_schema = DATABASE()",
+    )
+    ours = {name.lower() for name in database.schema.metadata.tables}
+    unsafe = sorted(name for name, engine in found if engine in _UNSAFE and name.lower() in ours)
+    if unsafe:
+        raise OpenError(
+            f"{database.location} keeps {', '.join(unsafe)} in an engine without transactions",
+            hint="ALTER TABLE ... ENGINE=InnoDB for each of them, or open the store for reading",
+            offender=Offender("store", name=database.location),
+        )
 
 
 def _check(database: MySQLDatabase, tables: set[str]) -> None:

@@ -21,6 +21,7 @@ __all__ = ["Connector", "Server", "tls_context"]
 
 _ASKED = (
     "auto_increment_increment",
+    "completion_type",
     "lock_wait_timeout",
     "max_allowed_packet",
     "range_optimizer_max_mem_size",
@@ -48,8 +49,6 @@ class Server(NamedTuple):
     """Whether it is a node of a cluster of writers."""
     packet: int
     """Bytes of the longest statement that it takes."""
-    increment: int
-    """From one id of a statement to the next; of a cluster it may change at any time."""
 
     @property
     def can_return(self) -> bool:
@@ -154,13 +153,10 @@ class Connector:
 
     def _arguments(self, host: Host, database: str | None) -> dict[str, Any]:
         config = self._config
-        password = None if config.password is None else config.password.reveal()
         arguments: dict[str, Any] = {
             "host": host.name,
             "port": host.port,
             "user": config.user,
-            # As bytes: the driver would encode a text as latin1.
-            "password": b"" if password is None else password.encode(),
             "database": database,
             "charset": "utf8mb4",
             "autocommit": None,
@@ -170,6 +166,8 @@ class Connector:
             "program_name": "metastore",
             # An UPDATE says how many rows it found, not how many it changed.
             "client_flag": CLIENT.FOUND_ROWS,
+            # First: also what is asked next would be cut.
+            "init_command": "SET sql_select_limit = 18446744073709551615",
         }
         if config.socket is not None:
             arguments["unix_socket"] = str(config.socket)
@@ -177,7 +175,10 @@ class Connector:
             arguments["ssl"] = tls_context(config, self._location)
         elif config.tls is False or config.socket is not None:
             arguments["ssl_disabled"] = True
-        return arguments
+        # Last, and in no variable: an error above may be shown with all of them.  As bytes: the
+        # driver would encode a text as latin1.
+        secret = config.password
+        return arguments | {"password": b"" if secret is None else secret.reveal().encode()}
 
     def _set(self, connection: Connection) -> None:
         """Learn what the server is, and set the session to what all statements expect."""
@@ -196,6 +197,7 @@ class Connector:
                 raise _OtherHostError(told)
             assignments = [f"{name} = {value}" for name, value in self._settings(found, server)]
             cursor.execute("SET " + ", ".join(assignments))
+        connection.increment = int(found.get("auto_increment_increment", 1))
         self.server = server
 
     def _settings(self, found: dict[str, str], server: Server) -> list[tuple[str, str]]:
@@ -213,6 +215,9 @@ class Connector:
         ]
         if not server.is_tidb:
             settings.append(("innodb_lock_wait_timeout", str(waiting)))
+        if "completion_type" in found:
+            # Whoever commits does not want to be disconnected.
+            settings.append(("completion_type", "'NO_CHAIN'"))
         if "lock_wait_timeout" in found:
             # Of locks on tables. A node of Galera that hands its data to another one waits for all
             # transactions, and keeps their next statements waiting: who gives up, lets it go on.
@@ -258,7 +263,6 @@ def _server_of(found: dict[str, str]) -> Server:
         is_tidb="tidb" in everything,
         is_galera=found.get("wsrep_on") == "ON",
         packet=int(found.get("max_allowed_packet", 1 << 24)),
-        increment=int(found.get("auto_increment_increment", 1)),
     )
 
 

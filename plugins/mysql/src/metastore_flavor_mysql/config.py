@@ -36,6 +36,7 @@ class MySQLConfig(ServerConfig):
     DRIVER: ClassVar[str] = "mysql+pymysql"
 
     host: str = Field(
+        default="localhost",
         min_length=1,
         description="The server; or several of one cluster, host:port,host:port, of which the "
         "first that answers is used.",
