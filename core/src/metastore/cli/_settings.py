@@ -69,11 +69,7 @@ def _option(setting: Setting) -> click.Option:
         [f"--{name}", f"{_PREFIX}{setting.name}"],
         multiple=setting.type.startswith(("list", "tuple", "set", "frozenset")),
         default=None,
-        metavar="REFERENCE"
-        if setting.is_secret
-        else setting.type.upper()
-        if setting.type.isidentifier()
-        else setting.type,
+        metavar="REFERENCE" if setting.is_secret else _metavar(setting.type),
         help=help,
     )
 
@@ -145,3 +141,8 @@ def _reference(name: str, text: Any) -> Any:
             f"--{name.replace('_', '-')} is a secret, which is never written down: give "
             f"{SECRET_FORMS}"
         ) from None
+
+
+def _metavar(type: str) -> str:
+    """A type in capitals, but for words that are to be typed as they are."""
+    return type if "'" in type else type.upper()

@@ -43,7 +43,8 @@ _PROTOS = ("proto_value",)
 _MARKED_STRINGS = ("string_value", "byte_value")
 _MARKED_DOUBLES = ("double_value", "byte_value")
 _BYTES = ("byte_value",)
-_COLUMNS = ("int_value", "double_value", "string_value", "bool_value", "proto_value", "byte_value")
+_COLUMNS = ("int_value", "double_value", "string_value", "byte_value", "proto_value", "bool_value")
+"""In the order of the table, in which an insert names them."""
 
 
 def property_rows(
