@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from metastore.model import NodeKind
+from metastore.model import NodeKind, Value
 from metastore.sql import Schema
 from metastore.sql.codec import in_one_group, property_rows
 
 
 def test_rows_of_all_kinds_name_their_columns_as_an_insert_does() -> None:
     """Values of all kinds in one group fill their own columns, in the order of the table."""
-    values = {"i": 1, "d": 0.5, "z": -0.0, "s": "text", "b": True, "m": "mlmd-struct::"}
+    values: dict[str, Value] = {
+        "i": 1,
+        "d": 0.5,
+        "z": -0.0,
+        "s": "text",
+        "b": True,
+        "m": "mlmd-struct::",
+    }
     ((columns, rows),) = in_one_group(property_rows([(7, values, {"n": 2})])).items()
     table = [each.name for each in Schema().properties[NodeKind.ARTIFACT].c]
     assert list(columns) == [name for name in table if name in columns]
