@@ -59,6 +59,15 @@ def test_a_node_that_is_killed() -> None:
 
 
 @pytest.mark.slow
+def test_writers_at_two_nodes(galera: Cluster) -> None:
+    """Three writers at one node never keep a fourth one at another node from writing for good."""
+    database = galera.nodes[0].new_database()
+    configs = [galera.config(database, first=number) for number in (0, 0, 0, 1)]
+    with writers(*configs) as workers:
+        wait_for_more(workers, 30)
+
+
+@pytest.mark.slow
 def test_connections_that_are_cut(mariadb: Server) -> None:
     """The same holds for processes whose connections are cut in the middle of replies, also of the
     reply to COMMIT.

@@ -416,15 +416,21 @@ class EngineDatabase(Database):
         """
         deadline = time.monotonic() + self._config.busy_timeout
         pause = 0.01
+        attempts = 0
         while True:
             try:
                 return attempt()
-            except (BusyError, LostConnectionError):
+            except (BusyError, LostConnectionError) as error:
                 # Of a write, neither was committed.
                 if time.monotonic() + pause > deadline:
                     raise
+                attempts += 1
+                self.held_up(error, attempts)
             time.sleep(random.uniform(0, pause))
             pause = min(2 * pause, 1.0)
+
+    def held_up(self, error: MetastoreError, attempts: int) -> None:
+        """So many attempts failed, the last one with this error; another one follows."""
 
     @contextmanager
     def translated(self) -> Iterator[None]:

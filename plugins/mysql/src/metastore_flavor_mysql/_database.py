@@ -34,7 +34,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Dialect
 from sqlalchemy.pool import PoolProxiedConnection
 
-from metastore import InvalidError, MetastoreError, Offender, OutcomeUnknownError
+from metastore import BusyError, InvalidError, MetastoreError, Offender, OutcomeUnknownError
 from metastore.batch import Batch
 from metastore.query import Filter
 from metastore.sql import EngineDatabase, LostConnectionError, SchemaOptions, Session
@@ -58,6 +58,8 @@ _FEW, _SHORT = 24, 50_000
 """Rows, and letters in them, that the driver need not divide; each number of rows is a text."""
 _USED = "metastore used"
 """In the notes of a connection: when it was given back."""
+_CONFLICTS = 4
+"""Attempts of one write that are made at one node of a cluster."""
 _ROOM = 100_000
 """Bytes of a statement besides its longest value."""
 
@@ -240,6 +242,21 @@ class MySQLDatabase(EngineDatabase):
         """Roll back, for which nobody needs to wait."""
         driver: Any = connection.dbapi_connection
         driver.send("ROLLBACK")
+
+    def held_up(self, error: MetastoreError, attempts: int) -> None:
+        """Go to another node where writers at that one win again and again.
+
+        On one node they wait for one another in a queue; of two nodes' writers, those win that are
+        quicker, and may do so for ever.
+        """
+        if (
+            isinstance(error, BusyError)
+            and attempts % _CONFLICTS == 0
+            and self._connector.is_many
+            and self.server.is_galera
+        ):
+            self._connector.move_on()
+            self.engine.dispose()
 
     def lock(self, session: Session) -> None:
         """Wait until nobody else writes."""

@@ -82,6 +82,10 @@ class Connector:
         """Whether there is more than one host."""
         return len(self._hosts) > 1
 
+    def move_on(self) -> None:
+        """The next connection goes to the next host first."""
+        self._first = (self._first + 1) % len(self._hosts)
+
     def give_up(self, connection: Any) -> None:
         """This connection was lost: the next one goes to another host first."""
         host = self._hosts[self._first]
