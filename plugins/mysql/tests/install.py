@@ -34,10 +34,13 @@ def main() -> int:
         if shutil.which("apt-get") is None:
             sys.stderr.write(f"{name} is not installed, and there is no apt-get\n")
             continue
-        try:
-            bring()
-        except (OSError, subprocess.SubprocessError) as error:
-            sys.stderr.write(f"{name} could not be installed: {error}\n")
+        for left in (2, 1, 0):
+            try:
+                bring()
+                break
+            except (OSError, subprocess.SubprocessError) as error:
+                told = getattr(error, "output", None) or error
+                sys.stderr.write(f"{name} could not be installed, {left} tries left: {told}\n")
     return 0
 
 
