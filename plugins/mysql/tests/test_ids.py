@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import cast
 
 import pymysql
 import pytest
@@ -13,6 +14,8 @@ from metastore import EventQuery, EventType, MetastoreError, NodeKind, NodeQuery
 from metastore.batch import Batch
 from metastore_flavor_mysql import MySQLConfig, MySQLMetadataStore
 from metastore_flavor_mysql import _connection as connection_module
+from metastore_flavor_mysql._database import MySQLDatabase, _Session
+from metastore_flavor_mysql._writers import Writer
 
 from .servers import Cluster, Server
 
@@ -204,3 +207,26 @@ def test_a_driver_that_cannot_send_ahead(mariadb: Server, monkeypatch: pytest.Mo
     with closing(MySQLMetadataStore.open(config)) as store:
         store.write(steps(0))
         assert store.count(NodeQuery(ARTIFACT)) == 20
+
+
+def test_the_outcome_of_one_transaction_after_the_other(mariadb: Server) -> None:
+    """Each question about a connection's transaction is about its last one, which may be there or
+    not, also where the connection lived on after an earlier question.
+    """
+    config = mariadb.config()
+    with closing(MySQLMetadataStore.open(config)) as store:
+        database = cast("MySQLDatabase", store._database)
+        writer = Writer()
+
+        def transact(*, commit: bool) -> bool | None:
+            with database.creation() as session:
+                assert isinstance(session, _Session)
+                session.writer = None
+                writer.take_turn(session)
+                if not commit:
+                    session.execute("ROLLBACK")
+            session.writer = writer
+            return database.was_committed(session)
+
+        outcomes = [True, False, True, True, False, False, True]
+        assert [transact(commit=each) for each in outcomes] == outcomes

@@ -32,7 +32,6 @@ class Connection(_Driver):
     increment = 1
     """From one id of a statement to the next, in this session."""
     _ahead = 0
-    _failure: pymysql.MySQLError | None = None
 
     def escape(self, obj: Any, mapping: Any = None) -> Any:
         """The value as a literal; numbers and NULL, the most frequent ones, in a faster way."""

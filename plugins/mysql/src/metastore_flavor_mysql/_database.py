@@ -308,9 +308,14 @@ class MySQLDatabase(EngineDatabase):
                 raise LostConnectionError(error.message, hint=error.hint) from error
 
         try:
-            return self.tried_again(ask)
+            committed = self.tried_again(ask)
         except MetastoreError:
             return None
+        if committed and writer is not None:
+            # Not every such connection is closed: the next question is about its next transaction.
+            # Only now, because a question may be asked again.
+            writer.acknowledged()
+        return committed
 
     def _is_there(self, session: Session, table: Table, external_id: str, id: int) -> bool:
         statement = self.statement(

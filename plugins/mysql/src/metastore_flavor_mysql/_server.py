@@ -91,7 +91,7 @@ class Connector:
         host = self._hosts[self._first]
         # Not if another thread has gone on already.
         if (getattr(connection, "host", None), getattr(connection, "port", None)) == host:
-            self._first = (self._first + 1) % len(self._hosts)
+            self.move_on()
 
     def connect(self, *, database: str | None) -> Connection:
         """A connection whose session is set; to no database if it is None.
