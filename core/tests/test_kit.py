@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -281,6 +284,43 @@ def test_no_part_hides_a_test_of_another() -> None:
                 if not name.startswith("__"):
                     defined[name].append(base.__name__)
     assert {name: bases for name, bases in defined.items() if len(bases) > 1} == {}
+
+
+_KNOWING = """
+import pytest
+from metastore.memory import MemoryMetadataStore
+from metastore.testing import StoreContract
+
+class TestKnowing(StoreContract):
+    KNOWN_FAILURES = {known!r}
+
+    @pytest.fixture
+    def make_store(self):
+        return MemoryMetadataStore.open
+"""
+
+
+def _run_knowing(folder: Path, known: dict[str, str], which: str) -> str:
+    """What pytest says of a flavor's class that knows of these failures."""
+    (folder / "test_knowing.py").write_text(_KNOWING.format(known=known), encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", which]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout
+    return done.stdout
+
+
+def test_a_known_failure_must_fail(tmp_path: Path) -> None:
+    """A case that is said to fail, and does not, fails for that; the other cases run as ever."""
+    known = {"test_texts[null word of MLMD]": "so it was once"}
+    said = _run_knowing(tmp_path, known, "test_texts")
+    assert "[XPASS(strict)] so it was once" in said
+    assert re.search(r"1 failed, \d\d+ passed", said)
+
+
+def test_a_known_failure_names_a_test(tmp_path: Path) -> None:
+    """What is no test of the contract is no known failure."""
+    said = _run_knowing(tmp_path, {"test_of_nothing[x]": "who knows"}, "test_no_test_is_lost")
+    assert "no reason, or no test of the contract: test_of_nothing[x]" in said
 
 
 def test_a_test_cannot_be_lost() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import pytest
 
@@ -45,9 +45,17 @@ Reopen: TypeAlias = Callable[[BaseMetadataStore, OpenMode], BaseMetadataStore]
 class ContractBase:
     """The fixtures; a flavor gives `make_store`, and `reopen` where the default is not right."""
 
+    KNOWN_FAILURES: ClassVar[Mapping[str, str]] = {}
+    """Tests that the backend makes fail, by name, or by name and case as pytest shows them
+    (``"test_texts[null word of MLMD]"``), and why.  They must fail."""
+
     @pytest.fixture(autouse=True)
     def _says_what_to_check(self, request: pytest.FixtureRequest) -> None:
         """A test that fails shows its docstring: what must hold, and what to check."""
+        for name in (request.node.name, request.node.originalname):
+            if name in self.KNOWN_FAILURES:
+                why = self.KNOWN_FAILURES[name]
+                request.applymarker(pytest.mark.xfail(reason=why, strict=True))
         text = inspect.getdoc(request.function) or ""
         request.node.add_report_section("call", "contract", f"docs/contract.md: {text}")
 

@@ -14,10 +14,13 @@ from google.protobuf.message import DecodeError
 
 from metastore import (
     Artifact,
+    ArtifactState,
     Batch,
+    Context,
     Event,
     EventType,
     Execution,
+    ExecutionState,
     NodeDraft,
     NodeKind,
     PropertyKind,
@@ -28,17 +31,27 @@ from metastore import (
 from metastore.batch import WriteMode
 from metastore.model import SIMPLE_TYPES, AnyNode, PathStep, Value
 from metastore.protobuf import any_of, plain_struct, proto_of, struct_of
+from metastore.values import INT64_MAX
 
 __all__ = [
     "add_type",
+    "base_number",
     "draft_of",
+    "event_of",
     "event_type_of",
     "fill_events",
+    "fill_fields",
     "fill_node",
+    "fill_path",
     "fill_type",
+    "fill_type_fields",
+    "fill_values",
+    "is_id",
     "key_of",
+    "node_of",
     "path_of",
     "text_of",
+    "type_of",
     "value_of",
 ]
 
@@ -58,7 +71,8 @@ def value_of(message: Any) -> Value | None:
     return value
 
 
-def _fill_values(messages: Any, values: Mapping[str, Value]) -> None:
+def fill_values(messages: Any, values: Mapping[str, Value]) -> None:
+    """Add the values to a map of properties."""
     for key, value in values.items():
         message = messages[key]
         if isinstance(value, str):
@@ -82,20 +96,71 @@ def fill_node(message: Any, node: AnyNode) -> None:
     message.id = node.id
     message.type_id = node.type_id
     message.type = node.type
-    if node.name is not None:
-        message.name = node.name
-    if node.external_id is not None:
-        message.external_id = node.external_id
-    if isinstance(node, Artifact):
-        message.uri = node.uri
-        if node.state is not None:
-            message.state = node.state
-    elif isinstance(node, Execution) and node.state is not None:
-        message.last_known_state = node.state
+    uri, state = getattr(node, "uri", None), getattr(node, "state", None)
+    fill_fields(message, node.name, uri, node.external_id, state)
     message.create_time_since_epoch = node.create_time_ms
     message.last_update_time_since_epoch = node.update_time_ms
-    _fill_values(message.properties, node.properties)
-    _fill_values(message.custom_properties, node.custom_properties)
+    fill_values(message.properties, node.properties)
+    fill_values(message.custom_properties, node.custom_properties)
+
+
+def fill_fields(
+    message: Any,
+    name: str | None,
+    uri: str | None,
+    external_id: str | None,
+    state: int | None = None,
+) -> None:
+    """Set the fields of a node that it has; `uri` None is no artifact's."""
+    if name is not None:
+        message.name = name
+    if uri is not None:
+        message.uri = uri
+    if external_id is not None:
+        message.external_id = external_id
+    if state is not None:
+        setattr(message, "last_known_state" if uri is None else "state", state)
+
+
+def node_of(kind: NodeKind, message: Any) -> AnyNode:
+    """The node that a server's message is."""
+    common = (
+        message.id,
+        message.type_id,
+        _read(message.type),
+        _read(message.name) if message.HasField("name") else None,
+        _read(message.external_id) if message.HasField("external_id") else None,
+        _values_of(message.properties),
+        _values_of(message.custom_properties),
+        message.create_time_since_epoch,
+        message.last_update_time_since_epoch,
+    )
+    if kind is NodeKind.CONTEXT:
+        return Context(*common)
+    if kind is NodeKind.ARTIFACT:
+        artifact = ArtifactState(message.state) if message.HasField("state") else None
+        return Artifact(*common, _read(message.uri), artifact)
+    has_state = message.HasField("last_known_state")
+    return Execution(*common, ExecutionState(message.last_known_state) if has_state else None)
+
+
+def _values_of(messages: Any) -> dict[str, Value]:
+    """The values of a map of properties; one without content is none."""
+    return {
+        _read(key): value
+        for key, message in messages.items()
+        if (value := value_of(message)) is not None
+    }
+
+
+def _read(text: Any) -> str:
+    """A text that a server sent, as far as it is one."""
+    return text if isinstance(text, str) else text.decode(errors="replace")
+
+
+def is_id(id: object) -> bool:
+    """Whether a value can be an id: another one is nobody's, and no field of a message's."""
+    return type(id) is int and 0 < id <= INT64_MAX
 
 
 def draft_of(kind: NodeKind, message: Any, mode: WriteMode) -> NodeDraft:
@@ -127,27 +192,68 @@ UNSET, to take a base type away, is none that a planner knows."""
 _BASE_NUMBERS = {(kind, name): number for (kind, number), name in _BASE_TYPES.items()}
 
 
+def base_number(kind: NodeKind, name: str) -> int:
+    """The number of a base type, by the simple type's name."""
+    return _BASE_NUMBERS[kind, name]
+
+
 def fill_type(message: Any, type: Type) -> None:
     """Make an empty message the type's."""
     message.id = type.id
-    message.name = type.name
-    for field in ("version", "description", "external_id"):
+    fill_type_fields(message, type, type.base_type)
+
+
+def fill_type_fields(message: Any, type: Any, base_type: str | None) -> None:
+    """Set the fields that a type, or what is to be inserted of one, has."""
+    kind: NodeKind = type.key.kind
+    message.name = type.key.name
+    if type.key.version is not None:
+        message.version = type.key.version
+    for field in ("description", "external_id"):
         value = getattr(type, field)
         if value is not None:
             setattr(message, field, value)
-    for key, kind in type.properties.items():
-        message.properties[key] = kind
-    if type.base_type is not None:
-        message.base_type = _BASE_NUMBERS[type.kind, type.base_type]
-    if type.kind is NodeKind.EXECUTION:
+    for key, property_kind in type.properties.items():
+        message.properties[key] = property_kind
+    if base_type is not None:
+        message.base_type = _BASE_NUMBERS[kind, base_type]
+    if kind is NodeKind.EXECUTION:
         for field, text in (("input_type", type.input_type), ("output_type", type.output_type)):
             if text is not None:
                 _fill_structure(getattr(message, field), text)
 
 
+def type_of(kind: NodeKind, message: Any) -> Type:
+    """The type that a server's message is."""
+    structures = (None, None)
+    if kind is NodeKind.EXECUTION:
+        structures = (_structure(message, "input_type"), _structure(message, "output_type"))
+    return Type(
+        message.id,
+        kind,
+        _read(message.name),
+        {_read(key): PropertyKind(number) for key, number in message.properties.items() if number},
+        _read(message.version) or None,
+        _read(message.description) if message.HasField("description") else None,
+        (_BASE_TYPES.get((kind, message.base_type)) if message.base_type else None)
+        if kind is not NodeKind.CONTEXT
+        else None,
+        _read(message.external_id) or None,
+        *structures,
+    )
+
+
+def _structure(message: Any, field: str) -> str | None:
+    if not message.HasField(field):
+        return None
+    return json_format.MessageToJson(getattr(message, field), indent=None)
+
+
 def _fill_structure(message: Any, text: str) -> None:
     try:
         json_format.Parse(text, message, ignore_unknown_fields=True)
+        # An empty one is there all the same.
+        message.SetInParent()
     except json_format.ParseError:
         # Of another program, or damaged: a type can be used without it.
         message.Clear()
@@ -157,12 +263,7 @@ def add_type(batch: Batch, kind: NodeKind, message: Any, *, can_add: bool, can_o
     """Add a client's type to a batch; a property without a kind is left to the planner."""
     structures = dict.fromkeys(("input_type", "output_type"))
     if kind is NodeKind.EXECUTION:
-        structures = {
-            field: json_format.MessageToJson(getattr(message, field), indent=None)
-            if message.HasField(field)
-            else None
-            for field in structures
-        }
+        structures = {field: _structure(message, field) for field in structures}
     batch.type(
         kind,
         text_of(message.name),
@@ -200,11 +301,27 @@ def fill_events(messages: Any, events: Iterable[Event]) -> None:
             type=event.type,
             milliseconds_since_epoch=event.time_ms,
         )
-        for step in event.path:
-            if isinstance(step, int):
-                message.path.steps.add(index=step)
-            else:
-                message.path.steps.add(key=step)
+        fill_path(message, event.path)
+
+
+def fill_path(message: Any, path: Iterable[PathStep]) -> None:
+    """Add the steps of a path to an event."""
+    for step in path:
+        if isinstance(step, int):
+            message.path.steps.add(index=step)
+        else:
+            message.path.steps.add(key=step)
+
+
+def event_of(message: Any) -> Event:
+    """The event that a server's message is."""
+    return Event(
+        message.artifact_id,
+        message.execution_id,
+        EventType(message.type),
+        message.milliseconds_since_epoch,
+        path_of(message),
+    )
 
 
 def event_type_of(message: Any) -> EventType:

@@ -5,6 +5,15 @@ from __future__ import annotations
 from metastore import Capabilities, Command, Flavor, hookimpl
 from metastore_flavor_kubeflow.availability import check_available
 
+CAPABILITIES = Capabilities(
+    # Types, parent contexts: docs/kubeflow.md.
+    atomic_batch="nodes",
+    given_times=False,
+    exact_doubles=False,
+    native_filter=True,
+)
+"""Of every server; one that keeps doubles exactly says so when a store is opened."""
+
 
 @hookimpl
 def metastore_flavor() -> Flavor:
@@ -12,10 +21,10 @@ def metastore_flavor() -> Flavor:
     check_available()
     return Flavor(
         name="kubeflow",
-        summary="Serves any store to ML Metadata's clients: Kubeflow Pipelines, TFX, ml-metadata",
+        summary="The metadata service of Kubeflow Pipelines (up to 2.18); serves any store as one",
         config="metastore_flavor_kubeflow.config:KubeflowConfig",
         store="metastore_flavor_kubeflow.store:KubeflowMetadataStore",
-        capabilities=Capabilities(atomic_batch="nodes", given_times=False, exact_doubles=False),
+        capabilities=CAPABILITIES,
         interface_version=1,
     )
 

@@ -23,11 +23,12 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from metastore import BaseMetadataStore, MetastoreError
 from metastore_flavor_kubeflow.protocol import SERVICE
+from metastore_flavor_kubeflow.said import SAID
 from metastore_flavor_kubeflow.serving._refusals import Refusal
 from metastore_flavor_kubeflow.serving._service import MAX_MESSAGE_BYTES, RPCS, Service, is_read
 from metastore_flavor_kubeflow.serving._tls import TLSFiles
 
-__all__ = ["ServerSettings", "run_server"]
+__all__ = ["Calls", "ServerSettings", "make_server", "run_server"]
 
 log = logging.getLogger("metastore.serve")
 
@@ -109,11 +110,9 @@ def run_server(
 
 async def _serve(service: Service, settings: ServerSettings, ready: Callable[[int], None]) -> int:
     calls = Calls(service, settings.workers)
-    server = grpc.aio.server(options=settings.options)
-    server.add_generic_rpc_handlers((_handlers(calls),))
     healthy = _Health()
+    server, port = make_server(calls, service.words, settings)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
-    port = _listen(server, settings)
     await server.start()
     for name in ("", SERVICE.full_name):
         await healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -151,6 +150,16 @@ class _Health(health.aio.HealthServicer):  # type: ignore[misc]  # it has no typ
         finally:
             watching.cancel()
             stopped.cancel()
+
+
+def make_server(calls: Calls, words: str, settings: ServerSettings) -> tuple[grpc.aio.Server, int]:
+    """A server that listens and is to be started, and its port; inside an event loop.
+
+    `words` are what it says of itself.
+    """
+    server = grpc.aio.server(options=settings.options)
+    server.add_generic_rpc_handlers((_handlers(calls, words),))
+    return server, _listen(server, settings)
 
 
 def _listen(server: grpc.aio.Server, settings: ServerSettings) -> int:
@@ -272,19 +281,24 @@ def _back_in(
         pass  # the loop is closed: the server has given up this call
 
 
-def _handlers(calls: Calls) -> grpc.GenericRpcHandler:
+def _handlers(calls: Calls, words: str) -> grpc.GenericRpcHandler:
     """A handler for each RPC; bytes to bytes, so that messages are parsed in the threads too."""
-    handlers = {rpc: grpc.unary_unary_rpc_method_handler(_handler(rpc, calls)) for rpc in RPCS}
+    handlers = {
+        rpc: grpc.unary_unary_rpc_method_handler(_handler(rpc, calls, words)) for rpc in RPCS
+    }
     return grpc.method_handlers_generic_handler(SERVICE.full_name, handlers)
 
 
-def _handler(rpc: str, calls: Calls) -> Any:
+def _handler(rpc: str, calls: Calls, words: str) -> Any:
+    metadata = ((SAID, words),)
+
     async def handle(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         began = time.perf_counter()
         code, answer = grpc.StatusCode.CANCELLED, b""
         try:
             answer = await calls.answer(rpc, request)
             code = grpc.StatusCode.OK
+            context.set_trailing_metadata(metadata)
             return answer
         except Refusal as refusal:
             code = refusal.code

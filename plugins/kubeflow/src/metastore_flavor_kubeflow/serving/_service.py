@@ -11,6 +11,7 @@ from grpc import StatusCode
 
 from metastore import BaseMetadataStore, NodeKind
 from metastore_flavor_kubeflow.protocol import SERVICE, request_of, response_of
+from metastore_flavor_kubeflow.said import words_of
 from metastore_flavor_kubeflow.serving import _lineage, _nodes, _types, _writes
 from metastore_flavor_kubeflow.serving._refusals import Refusal, refusal_of
 
@@ -100,6 +101,8 @@ class Service:
         self._store = store
         self._max_bytes = max_message_bytes
         self._bodies = _bodies(max_message_bytes)
+        self.words = words_of(exact_doubles=store.CAPABILITIES.exact_doubles)
+        """What the server says of itself."""
         self._snapshot = store.snapshot if store.CAPABILITIES.snapshot else nullcontext
 
     def call(self, rpc: str, request: bytes) -> bytes:

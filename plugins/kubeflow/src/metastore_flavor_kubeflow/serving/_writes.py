@@ -28,6 +28,7 @@ from metastore import (
 from metastore.batch import Keys, NodeRef, WriteMode
 from metastore.model import NODE_KINDS, LinkKind
 from metastore_flavor_kubeflow.messages import draft_of, event_type_of, path_of, text_of
+from metastore_flavor_kubeflow.said import FORCED
 from metastore_flavor_kubeflow.serving._refusals import Refusal, told
 
 __all__ = [
@@ -76,6 +77,7 @@ def _masked(kind: NodeKind, id: int, paths: Iterable[str], expected: int | None)
         _masked_keys("properties", paths),
         _masked_keys("custom_properties", paths),
         expected,
+        force_update=FORCED in paths,
     )
 
 

@@ -1,0 +1,283 @@
+"""One gRPC channel to a metadata service: calls, deadlines, retries, and errors of ours."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Collection
+from typing import Any, NoReturn
+
+import grpc
+from grpc import StatusCode
+
+from metastore import (
+    AlreadyExistsError,
+    BusyError,
+    CapabilityError,
+    ClosedError,
+    ConflictError,
+    ForkError,
+    InvalidError,
+    MetastoreError,
+    NotFoundError,
+    ReadOnlyError,
+    StorageError,
+)
+from metastore_flavor_kubeflow.protocol import SERVICE, request_of, response_of
+
+__all__ = ["CallError", "Channel", "Waits"]
+
+_TRIES = 10
+_FIRST_WAIT, _LONGEST_WAIT, _GROWTH, _JITTER = 1.0, 30.0, 1.6, 0.25
+"""Seconds, but for the last two: the policy of Kubeflow's own client (backend/src/v2/metadata)."""
+
+_NEVER_SENT = ("failed to connect to all addresses", "dns resolution failed", "empty address list")
+"""How gRPC's details begin of a call for which there was no connection."""
+
+_TRANSPORT = frozenset({StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED, StatusCode.CANCELLED})
+"""What gRPC itself says, with words of its own; all other statuses are the server's."""
+
+
+class CallError(Exception):
+    """A call that was answered with an error, or with none.
+
+    code:
+        The gRPC status.
+    details:
+        What came along.  ML Metadata's own texts hold SQL and values of properties, so that they
+        are for decisions, never for people, unless `is_safe`.
+    """
+
+    def __init__(self, rpc: str, code: StatusCode, details: str, *, is_safe: bool) -> None:
+        super().__init__(f"{rpc}: {code.name}")
+        self.rpc = rpc
+        self.code = code
+        self.details = details
+        self.is_safe = is_safe
+
+    @property
+    def was_never_sent(self) -> bool:
+        """Whether the server surely knows nothing of the call."""
+        return self.code is StatusCode.UNAVAILABLE and self.details.lower().startswith(_NEVER_SENT)
+
+    @property
+    def has_surely_failed(self) -> bool:
+        """Whether a call that writes has surely written nothing."""
+        # Our own server says UNKNOWN of a write whose outcome it does not know itself.
+        in_doubt = {*_TRANSPORT, StatusCode.UNKNOWN, StatusCode.INTERNAL}
+        return self.was_never_sent or self.code not in in_doubt or self._was_refused
+
+    @property
+    def _was_refused(self) -> bool:
+        # ML Metadata's INTERNAL is a statement that failed, after which all is rolled back; gRPC
+        # has the same code for a stream that it does not understand.
+        return self.code is StatusCode.INTERNAL and "when executing query" in self.details
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same call may succeed later: as Kubeflow's client has it."""
+        return self.code in (StatusCode.UNAVAILABLE, StatusCode.ABORTED)
+
+
+class Waits:
+    """The pauses between the tries of one call: longer and longer, as far as there is time."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+        self._tries = 1
+        self._next = _FIRST_WAIT
+
+    def pause(self) -> bool:
+        """Wait before another try; False, at once, where there is to be none."""
+        wait = min(self._next, _LONGEST_WAIT) * random.uniform(1 - _JITTER, 1 + _JITTER)
+        if self._tries >= _TRIES or time.monotonic() + wait > self._until:
+            return False
+        time.sleep(wait)
+        self._tries += 1
+        self._next *= _GROWTH
+        return True
+
+
+class Channel:
+    """Calls to one service; threads may share it.
+
+    Parameters
+    ----------
+    channel:
+        What gRPC has made.  A process that is forked off may not use it, nor close it.
+    location:
+        Where the service is, for people.
+    timeout:
+        Seconds in which a call must be answered.
+    retry_timeout:
+        Seconds in which a call is tried again that can be.
+    why:
+        Says what stands in the way where no call comes through, such as a port-forward's last
+        error.
+    """
+
+    def __init__(
+        self,
+        channel: grpc.Channel,
+        location: str,
+        *,
+        timeout: float,
+        retry_timeout: float,
+        why: Callable[[], MetastoreError | None] = lambda: None,
+    ) -> None:
+        self.location = location
+        self.retry_timeout = retry_timeout
+        self.is_ours = False
+        """Whether the server is `metastore serve`: its texts hold no values of properties."""
+        self._channel = channel
+        self._timeout = timeout
+        self._why = why
+        self._process = os.getpid()
+        self._is_closed = False
+        self._methods: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close the connection; a forked child leaves its parent's alone."""
+        with self._lock:
+            was_closed, self._is_closed = self._is_closed, True
+        if not was_closed and self._process == os.getpid():
+            self._channel.close()
+
+    def check(self) -> None:
+        """Raise `ClosedError` or `ForkError` where no call may be made."""
+        if self._is_closed:
+            raise ClosedError(f"the store {self.location} is closed", hint="open it again")
+        if self._process != os.getpid():
+            raise ForkError(
+                f"the connection to {self.location} was made by the process that this one was "
+                "forked from, and gRPC's cannot be used in a child",
+                hint="open the store again in the child, or start the child before it is opened",
+            )
+
+    # Calls.
+
+    def once(self, rpc: str, request: Any, *, seconds: float | None = None) -> Any:
+        """The response to one call.
+
+        Raises
+        ------
+        CallError
+            It was answered with an error, or not at all.
+        """
+        return self.with_metadata(rpc, request, seconds=seconds)[0]
+
+    def with_metadata(
+        self, rpc: str, request: Any, *, seconds: float | None = None
+    ) -> tuple[Any, dict[str, str]]:
+        """The response to one call, and what the server says of itself along with it."""
+        self.check()
+        try:
+            response, call = self._method(rpc).with_call(
+                request, timeout=self._timeout if seconds is None else seconds
+            )
+        except grpc.RpcError as error:
+            self.check()
+            # Not as its cause: gRPC's error shows the server's text.
+            raise self._failed(rpc, error) from None
+        except ValueError:
+            # gRPC's way to say that the channel was closed meanwhile.
+            self.check()
+            raise
+        return response, {str(key): str(value) for key, value in call.trailing_metadata() or ()}
+
+    def read(self, rpc: str, accept: Collection[StatusCode] = (), **fields: Any) -> Any:
+        """The response to a call that changes nothing, made again while it may succeed.
+
+        Raises
+        ------
+        CallError
+            It failed with one of the codes that the caller accepts.
+        MetastoreError
+            It failed.
+        """
+        request, waits = request_of(rpc)(**fields), Waits(self.retry_timeout)
+        while True:
+            try:
+                return self.once(rpc, request)
+            except CallError as error:
+                if error.code in accept:
+                    raise
+                if not (error.may_pass and waits.pause()):
+                    self.refuse(error)
+
+    def refuse(self, error: CallError) -> NoReturn:
+        """Raise the error of ours that a failed call comes to."""
+        raise self.error_of(error) from None
+
+    def error_of(self, error: CallError) -> MetastoreError:
+        """The error of ours that a failed call comes to."""
+        where, code = f"the metadata service at {self.location}", error.code
+        if code is StatusCode.DEADLINE_EXCEEDED:
+            return StorageError(
+                f"{where} did not answer {error.rpc} within {self._timeout:g} seconds",
+                hint="look at the service, or raise the setting timeout",
+            )
+        if code in _TRANSPORT:
+            return self._unreachable(where, error)
+        if code is StatusCode.ABORTED:
+            return BusyError(
+                f"{where} was kept from {error.rpc} by other writers for too long",
+                hint="try again, or raise the setting retry_timeout",
+            )
+        if code is StatusCode.RESOURCE_EXHAUSTED:
+            return StorageError(
+                f"an answer of {where} to {error.rpc} is larger than a message may be",
+                hint="raise the setting max_message_bytes, and the server's limit",
+            )
+        if code is StatusCode.UNIMPLEMENTED:
+            return CapabilityError(f"{where} does not have the call {error.rpc}")
+        known = _ERRORS.get(code, StorageError)
+        told = f": {error.details}" if error.is_safe and error.details else ""
+        return known(
+            f"{where} refused {error.rpc} ({code.name}){told}",
+            hint=None if told else "the server's log says why",
+        )
+
+    def _unreachable(self, where: str, error: CallError) -> MetastoreError:
+        why = self._why()
+        if why is not None:
+            told = StorageError(f"{where} cannot be reached: {why.message}", hint=why.hint)
+            told.__cause__ = why
+            return told
+        return StorageError(
+            f"{where} does not answer ({_cut(error.details) or error.code.name})",
+            hint="check host and port, and that the service runs; Kubeflow Pipelines has it up to "
+            "release 2.18",
+        )
+
+    def _method(self, rpc: str) -> Any:
+        method = self._methods.get(rpc)
+        if method is None:
+            method = self._methods[rpc] = self._channel.unary_unary(
+                f"/{SERVICE.full_name}/{rpc}",
+                request_serializer=request_of(rpc).SerializeToString,
+                response_deserializer=response_of(rpc).FromString,
+            )
+        return method
+
+    def _failed(self, rpc: str, error: grpc.RpcError) -> CallError:
+        code, details = error.code(), error.details() or ""
+        return CallError(rpc, code, details, is_safe=self.is_ours or code in _TRANSPORT)
+
+
+_ERRORS: dict[StatusCode, type[MetastoreError]] = {
+    StatusCode.INVALID_ARGUMENT: InvalidError,
+    StatusCode.OUT_OF_RANGE: InvalidError,
+    StatusCode.NOT_FOUND: NotFoundError,
+    StatusCode.ALREADY_EXISTS: AlreadyExistsError,
+    StatusCode.FAILED_PRECONDITION: ConflictError,
+    StatusCode.PERMISSION_DENIED: ReadOnlyError,
+}
+
+
+def _cut(details: str) -> str:
+    """GRPC's reason, without the chain of its causes."""
+    return details.replace("\n", " ").partition("; last error: ")[2].strip() or details[:200]
