@@ -126,7 +126,17 @@ class EventContract(ContractBase):
             list(range(100)),
             ["same", "same", "same"],
         ],
-        ids=repr,
+        ids=[
+            "none",
+            "index",
+            "digit",
+            "key and index",
+            "five",
+            "large numbers",
+            "odd texts",
+            "long",
+            "repeated",
+        ],
     )
     def test_paths(self, store: BaseMetadataStore, path: list[Any]) -> None:
         """A path comes back in order, indexes and keys kept apart. [5.3]
