@@ -1,0 +1,1 @@
+"""Tests of the toolkit for flavors in a cluster."""
