@@ -107,7 +107,7 @@ def refusal(status: int, body: bytes | str | None, call: Call) -> MetastoreError
     except ValueError:
         answer = None
     about = answer if isinstance(answer, dict) and answer.get("kind") == "Status" else {}
-    said = one_line(str(about.get("message") or f"status {status}"))
+    said = _said(about, status, call)
     offender = Offender(call.parts[1] or None, name=call.parts[2] or None)
     if status == 401:
         return UnauthorizedError(
@@ -146,6 +146,17 @@ def refusal(status: int, body: bytes | str | None, call: Call) -> MetastoreError
         hint="its log says more",
         offender=offender,
     )
+
+
+def _said(about: dict[str, object], status: int, call: Call) -> str:
+    """The server's own words."""
+    if status in (400, 422) and call.parts[1].startswith("secrets"):
+        # A server that cannot read what it was sent quotes it.
+        details = about.get("details")
+        causes = details.get("causes") if isinstance(details, dict) else None
+        fields = ", ".join(str(each.get("field")) for each in causes or [])
+        return f"{about.get('reason') or status}" + (f" at {fields}" if fields else "")
+    return one_line(str(about.get("message") or f"status {status}"))
 
 
 def _forbidden(said: str, call: Call, offender: Offender) -> MetastoreError:
