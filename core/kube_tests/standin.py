@@ -67,20 +67,29 @@ class StandIn:
         path = self._folder / name
         path.write_text(
             # JSON is YAML.
-            json.dumps({
-                "apiVersion": "v1",
-                "kind": "Config",
-                "current-context": "standin",
-                "clusters": [{
-                    "name": "standin",
-                    "cluster": {"server": self.url, "certificate-authority": str(self._ca)},
-                }],
-                "users": [{"name": "someone", "user": user}],
-                "contexts": [{
-                    "name": "standin",
-                    "context": {**context, **({"namespace": namespace} if namespace else {})},
-                }],
-            })
+            json.dumps(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Config",
+                    "current-context": "standin",
+                    "clusters": [
+                        {
+                            "name": "standin",
+                            "cluster": {"server": self.url, "certificate-authority": str(self._ca)},
+                        }
+                    ],
+                    "users": [{"name": "someone", "user": user}],
+                    "contexts": [
+                        {
+                            "name": "standin",
+                            "context": {
+                                **context,
+                                **({"namespace": namespace} if namespace else {}),
+                            },
+                        }
+                    ],
+                }
+            )
         )
         return path
 
@@ -171,7 +180,7 @@ class StandIn:
         """What the kubelet does: a connection to the pod's port, carried by channels 0 and 1."""
         self.store.get(where._replace(subresource=""))
         if not request.query.get("ports", "").isdigit():
-            text = f"bad request {request.path}: query parameter \"port\" is required"
+            text = f'bad request {request.path}: query parameter "port" is required'
             return web.Response(status=400, text=text)
         offered = request.headers.get("Sec-WebSocket-Protocol", PROTOCOL)
         if PROTOCOL not in [each.strip() for each in offered.split(",")]:

@@ -69,9 +69,7 @@ def test_fifty_at_once(pod: str, forward: Forward) -> None:
     assert opened.error is None
 
 
-def test_replaced_pod(
-    world: World, namespace: str, pod: str, forward: Forward
-) -> None:
+def test_replaced_pod(world: World, namespace: str, pod: str, forward: Forward) -> None:
     """A pod that is replaced in the middle ends its connections; the same port leads to the new."""
     opened = forward()
     other = echo(b"the other")
@@ -260,8 +258,9 @@ def _delivered(port: int, done: threading.Event) -> bool:
 def test_back_pressure_up(world: World, namespace: str, pod: str, forward: Forward) -> None:
     """Of 64 MiB for a server that does not read, only what the systems' buffers hold is taken."""
     release = threading.Event()
-    deaf = Backend(lambda connection: (connection.sendall(b"deaf\n"), release.wait(PATIENCE))[0],
-                   buffer=MIB)
+    deaf = Backend(
+        lambda connection: (connection.sendall(b"deaf\n"), release.wait(PATIENCE))[0], buffer=MIB
+    )
     try:
         world.lead(namespace, pod, deaf.port)
         opened = forward()

@@ -21,7 +21,7 @@ import pytest
 
 from metastore.kube import Cluster, ClusterConfig
 
-from .resources import KINDS, JSON, Rule, Where
+from .resources import JSON, KINDS, Rule, Where
 from .standin import StandIn
 
 ROLE: JSON = {
@@ -67,9 +67,7 @@ class World(ABC):
         """A pod that runs."""
 
     @abstractmethod
-    def set_ready(
-        self, namespace: str, name: str, ready: bool, waiting: str | None = None
-    ) -> None:
+    def set_ready(self, namespace: str, name: str, ready: bool, waiting: str | None = None) -> None:
         """Change whether it is ready; `waiting` is why its container has not started."""
 
     @abstractmethod
@@ -90,13 +88,13 @@ class World(ABC):
             **{"kubeconfig": kubeconfig or self.kubeconfig(), "connect_timeout": 20.0, **fields}
         )
 
-    def make_namespace(self) -> str:
-        """A new one, in which the user may forward ports."""
+    def make_namespace(self, role: JSON = ROLE) -> str:
+        """A new one, in which the user may forward ports, or what another role lets him."""
         name = f"ns-{secrets.token_hex(4)}"
         self.admin().request(
             "POST", "/api/v1/namespaces", body={"kind": "Namespace", "metadata": {"name": name}}
         )
-        self.allow(name, ROLE)
+        self.allow(name, role)
         return name
 
     def make_service(self, namespace: str, name: str, **spec: Any) -> None:
@@ -136,8 +134,9 @@ class StandInWorld(World):
     def allow(self, namespace: str, role: JSON) -> None:
         rules = self.server.users.rules.setdefault("limited", [])
         rules += [
-            Rule(namespace, tuple(each["resources"]), tuple(each["verbs"]),
-                 tuple(each["apiGroups"]))
+            Rule(
+                namespace, tuple(each["resources"]), tuple(each["verbs"]), tuple(each["apiGroups"])
+            )
             for each in role["rules"]
         ]
 
@@ -151,9 +150,7 @@ class StandInWorld(World):
         )
         self.set_ready(namespace, name, ready)
 
-    def set_ready(
-        self, namespace: str, name: str, ready: bool, waiting: str | None = None
-    ) -> None:
+    def set_ready(self, namespace: str, name: str, ready: bool, waiting: str | None = None) -> None:
         ready = ready and not waiting
         status = {
             "phase": "Pending" if waiting else "Running",
@@ -212,8 +209,9 @@ class RealWorld(World):
     def kubeconfig(self, user: JSON | None = None, name: str = "config") -> Path:
         path = self.folder / name
         user = user or {"token": self._token}
-        path.write_text(re.sub(r"user: \{token: [^}]*\}", f"user: {json.dumps(user)}",
-                               self._limited))
+        path.write_text(
+            re.sub(r"user: \{token: [^}]*\}", f"user: {json.dumps(user)}", self._limited)
+        )
         return path
 
     def admin(self) -> Cluster:
@@ -230,9 +228,7 @@ class RealWorld(World):
     ) -> None:
         self._rig.make_pod(namespace, name, labels, [13306], ready=ready)
 
-    def set_ready(
-        self, namespace: str, name: str, ready: bool, waiting: str | None = None
-    ) -> None:
+    def set_ready(self, namespace: str, name: str, ready: bool, waiting: str | None = None) -> None:
         self._rig.set_ready(namespace, name, ready, waiting)
 
     def delete_pod(self, namespace: str, name: str, *, terminating: bool = False) -> None:

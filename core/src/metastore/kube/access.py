@@ -42,7 +42,8 @@ class Access:
         self.server = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         self.rest: Any = ApiClient(configuration).rest_client
         self._lock = threading.Lock()
-        self._tls: ssl.SSLContext | None = None
+        self.tls = self._new_tls() if parts.scheme == "https" else None
+        """Whom we trust, and our certificate, for connections that the client does not make."""
 
     def headers(self) -> dict[str, str]:
         """Who asks; a token that the client knows to have expired is replaced first."""
@@ -52,14 +53,8 @@ class Access:
         value = next((each["value"] for each in found.values() if each.get("value")), None)
         return {"User-Agent": "metastore", **({"Authorization": value.strip()} if value else {})}
 
-    def tls(self) -> ssl.SSLContext:
-        """Whom we trust, and our certificate, for connections that the client does not make."""
-        with self._lock:
-            if self._tls is None:
-                self._tls = self._new_tls()
-            return self._tls
-
     def _new_tls(self) -> ssl.SSLContext:
+        # Made at once, not when it is needed: so a bad certificate is an error of the opening.
         given = self.configuration
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         tls.check_hostname = given.verify_ssl and given.assert_hostname is not False

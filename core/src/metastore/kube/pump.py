@@ -33,12 +33,13 @@ def pump(client: socket.socket, tunnel: Tunnel, is_closing: Callable[[], bool]) 
         if tunnel.ended and (done or not to_client):
             return
         if done and not tunnel.unsent:
+            # The answer to the goodbye is waited for: closing before would drop, on its way, what
+            # was sent, as soon as anything had come in that nobody read.
             tunnel.say_goodbye()
-            return
         if (done or hung_up) and time.monotonic() - progress > LINGER:
             return
         up = not done and not tunnel.ended and tunnel.unsent < LIMIT
-        down = not done and not tunnel.ended and len(to_client) < LIMIT
+        down = not tunnel.ended and (done or len(to_client) < LIMIT)
         waits: dict[int, int] = {}
         if not done:
             waits[client.fileno()] = (
@@ -51,7 +52,7 @@ def pump(client: socket.socket, tunnel: Tunnel, is_closing: Callable[[], bool]) 
             )
         pending = down and tunnel.pending
         seen = _wait(waits, 0.0 if pending else 1.0 if done or hung_up else PING_AFTER)
-        if not seen and not pending and not tunnel.unsent and not tunnel.ended:
+        if not (seen or pending or done or hung_up or tunnel.unsent or tunnel.ended):
             tunnel.ping()
         client_seen = seen.get(client.fileno(), 0)
         if up and client_seen:
@@ -68,7 +69,9 @@ def pump(client: socket.socket, tunnel: Tunnel, is_closing: Callable[[], bool]) 
         if tunnel.unsent and not tunnel.ended and tunnel.flush():
             progress = time.monotonic()
         if down and not tunnel.ended and (pending or seen.get(tunnel.fileno(), 0)):
-            to_client += tunnel.receive()
+            arrived = tunnel.receive()
+            if not done:
+                to_client += arrived
         if to_client and not done:
             before = len(to_client)
             if not _write(client, to_client):

@@ -40,6 +40,7 @@ class Tunnel:
         """Called with the first bytes of the pod."""
         self.wants_read = False
         """Whether TLS must read before it can write."""
+        self._said_goodbye = False
         self._socket = sock
         self._frames = Frames()
         self._unsent = bytearray()
@@ -144,8 +145,9 @@ class Tunnel:
         return bytes(arrived)
 
     def say_goodbye(self) -> None:
-        """Tell the other side, if it can be told at once."""
-        if not self.ended:
+        """Tell the other side, once; its answer sets `ended`."""
+        if not self.ended and not self._said_goodbye:
+            self._said_goodbye = True
             self._put(_CLOSE, struct.pack("!H", 1000))
             self.flush()
 
@@ -185,10 +187,7 @@ def open_tunnel(access: Access, target: Target, timeout: float) -> Tunnel:
     # http becomes ws, https wss.
     url = f"ws{host.removeprefix('http')}{path}?ports={target.port}"
     headers = {**access.headers(), "Sec-WebSocket-Protocol": PROTOCOL}
-    options: dict[str, Any] = {}
-    if url.startswith("wss"):
-        options = _tls_options(access)
-    connection = websocket.WebSocket(sslopt=options)
+    connection = websocket.WebSocket(sslopt=_tls_options(access))
     try:
         connection.connect(
             url,
@@ -220,7 +219,9 @@ def open_tunnel(access: Access, target: Target, timeout: float) -> Tunnel:
 
 
 def _tls_options(access: Access) -> dict[str, Any]:
-    context = access.tls()
+    context = access.tls
+    if context is None:
+        return {}
     # Said again, because the library sets them on the context that it is given.
     options = {
         "context": context,
