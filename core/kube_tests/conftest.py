@@ -1,4 +1,4 @@
-"""For all tests: a cluster, nobody's own configuration in reach, and no thread that fails unseen."""
+"""For all tests: a cluster, nobody's own settings in reach, and no thread that fails unseen."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 JSON = dict[str, Any]
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """An answer that is none of success."""
 
     def __init__(self, code: int, reason: str, message: str, details: JSON | None = None) -> None:
@@ -111,7 +111,7 @@ class Users:
         """The user of an Authorization header."""
         scheme, _, token = (header or "").partition(" ")
         if scheme.lower() != "bearer" or token.strip() not in self.tokens:
-            raise Refusal(401, "Unauthorized", "Unauthorized")
+            raise RefusalError(401, "Unauthorized", "Unauthorized")
         return self.tokens[token.strip()]
 
     def check(self, user: str, verb: str, where: Where) -> None:
@@ -127,7 +127,7 @@ class Users:
             return
         name = f' "{where.name}"' if where.name else ""
         place = f' in the namespace "{where.namespace}"' if where.namespace else ""
-        raise Refusal(
+        raise RefusalError(
             403,
             "Forbidden",
             f'{where.kind.resource}{name} is forbidden: User "{user}" cannot {verb} resource '
@@ -184,7 +184,7 @@ class Store:
             if where.kind.namespaced:
                 self._found(namespace)
             if self._key(where) in self._objects:
-                raise Refusal(
+                raise RefusalError(
                     409,
                     "AlreadyExists",
                     f'{where.kind.resource} "{name}" already exists',
@@ -202,7 +202,7 @@ class Store:
             old = self._found(where)
             version = given.get("metadata", {}).get("resourceVersion")
             if version not in (None, old["metadata"]["resourceVersion"]):
-                raise Refusal(
+                raise RefusalError(
                     409,
                     "Conflict",
                     f'Operation cannot be fulfilled on {where.kind.resource} "{where.name}": the'
@@ -229,7 +229,7 @@ class Store:
 
     def _found(self, where: Where) -> JSON:
         if self._key(where) not in self._objects:
-            raise Refusal(
+            raise RefusalError(
                 404, "NotFound", f'{where.kind.resource} "{where.name}" not found', _details(where)
             )
         return self._objects[self._key(where)]
@@ -271,7 +271,7 @@ def _matches_fields(found: JSON, selector: str) -> bool:
         for step in key.split("."):
             at = at.get(step) if isinstance(at, dict) else None
         if at is None:
-            raise Refusal(400, "BadRequest", f"field label not supported: {key}")
+            raise RefusalError(400, "BadRequest", f"field label not supported: {key}")
         if str(at) != value.lstrip("="):
             return False
     return True

@@ -20,7 +20,7 @@ from typing import Any
 import trustme
 from aiohttp import WSMsgType, web
 
-from .resources import JSON, Refusal, Store, Users, Where
+from .resources import JSON, RefusalError, Store, Users, Where
 
 CHUNK = 64 * 1024
 PROTOCOL = "v4.channel.k8s.io"
@@ -46,7 +46,7 @@ class StandIn:
         self._ca = folder / "ca.crt"
         authority.cert_pem.write_to_path(str(self._ca))
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("127.0.0.1", "localhost").configure_cert(self._tls)
+        authority.issue_cert("127.0.0.1").configure_cert(self._tls)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="stand-in")
         self._thread.start()
@@ -153,7 +153,7 @@ class StandIn:
             if where.subresource == "portforward":
                 return await self._forward(request, where)
             return web.json_response(await self._served(request, where))
-        except Refusal as refusal:
+        except RefusalError as refusal:
             return web.json_response(refusal.status, status=refusal.code)
         except (LookupError, ValueError):
             return web.Response(status=404, text="404 page not found\n")

@@ -44,7 +44,7 @@ def test_exports() -> None:
     assert metastore.kube.__all__ == ["Cluster", "ClusterConfig", "PortForward"]
     assert all(hasattr(metastore.kube, each) for each in metastore.kube.__all__)
     with pytest.raises(AttributeError):
-        _ = metastore.kube.nothing  # type: ignore[attr-defined]  # that is the point
+        _ = metastore.kube.nothing
 
 
 def test_light() -> None:
@@ -134,13 +134,13 @@ def test_broken_service_account(
 def test_pod_without_token(account: Path) -> None:
     """A pod without a token says so, where there is no kubeconfig either."""
     (account / "token").unlink()
-    with pytest.raises(OpenError, match="no kubeconfig .*automountServiceAccountToken"):
+    with pytest.raises(OpenError, match=r"no kubeconfig .*automountServiceAccountToken"):
         Cluster.load(ClusterConfig())
 
 
 def test_missing(tmp_path: Path) -> None:
     """A kubeconfig that is not there is named."""
-    with pytest.raises(OpenError, match="no kubeconfig .*nowhere"):
+    with pytest.raises(OpenError, match=r"no kubeconfig .*nowhere"):
         Cluster.load(ClusterConfig(kubeconfig=tmp_path / "nowhere"))
     with pytest.raises(OpenError, match=r"no kubeconfig .*\.kube.config"):
         Cluster.load(ClusterConfig())
@@ -148,7 +148,7 @@ def test_missing(tmp_path: Path) -> None:
 
 def test_unknown_context(standin: StandInWorld) -> None:
     """A context that is not there is refused, with those that are."""
-    with pytest.raises(InvalidError, match="'nope'.*standin") as caught:
+    with pytest.raises(InvalidError, match=r"'nope'.*standin") as caught:
         Cluster.load(standin.config(context="nope"))
     assert caught.value.offender is not None
     assert caught.value.offender.property == "context"

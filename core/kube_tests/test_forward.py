@@ -192,7 +192,7 @@ def test_fixed_port(pod: str, forward: Forward) -> None:
 
 
 def test_use_after_close(pod: str, forward: Forward) -> None:
-    """Closing ends the connections and the port; closing twice is fine, asking afterwards is not."""
+    """Closing, even twice, ends connections and port; whoever asks for it afterwards is told so."""
     opened = forward()
     with connected(opened.port) as client:
         assert read_line(client) == b"hello"
@@ -258,9 +258,12 @@ def _delivered(port: int, done: threading.Event) -> bool:
 def test_back_pressure_up(world: World, namespace: str, pod: str, forward: Forward) -> None:
     """Of 64 MiB for a server that does not read, only what the systems' buffers hold is taken."""
     release = threading.Event()
-    deaf = Backend(
-        lambda connection: (connection.sendall(b"deaf\n"), release.wait(PATIENCE))[0], buffer=MIB
-    )
+
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(b"deaf\n")
+        release.wait(PATIENCE)
+
+    deaf = Backend(serve, buffer=MIB)
     try:
         world.lead(namespace, pod, deaf.port)
         opened = forward()

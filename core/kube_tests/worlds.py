@@ -152,7 +152,7 @@ class StandInWorld(World):
 
     def set_ready(self, namespace: str, name: str, ready: bool, waiting: str | None = None) -> None:
         ready = ready and not waiting
-        status = {
+        status: JSON = {
             "phase": "Pending" if waiting else "Running",
             "conditions": [
                 {"type": "PodScheduled", "status": "True"},

@@ -120,7 +120,7 @@ def refusal(status: int, body: bytes | str | None, call: Call) -> MetastoreError
     # A WebSocket's refusal may come without a body.
     # An API that this server does not have is answered with a plain text or a list of paths.
     known = about or isinstance(answer, dict) or text.startswith("404 page not found")
-    if text and not known and status not in (429, 502, 503, 504):
+    if status < 400 or (text and not known and status not in (429, 502, 503, 504)):
         return not_an_api(call, f"status {status}")
     if status == 404:
         return NotFoundError(
