@@ -8,7 +8,8 @@ from urllib.parse import quote, urlencode
 
 from pydantic import Field, model_validator
 
-from metastore import FlavorConfig, InvalidError, Offender
+from metastore import InvalidError, Offender
+from metastore.kube import ClusterConfig
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -20,12 +21,14 @@ __all__ = ["KubeflowConfig"]
 _FORMS = "write kubeflow://host:port, or kubeflow:// for the service of a cluster"
 
 
-class KubeflowConfig(FlavorConfig):
+class KubeflowConfig(ClusterConfig):
     """Where the metadata service is, and how it is talked to.
 
     With a `host` the connection is made as it stands.  Without one the service is that of Kubeflow
     Pipelines in a cluster: inside a pod it is found by the variables that Kubeflow Pipelines sets,
-    or by its name; outside, or with a `context` or `kubeconfig`, a port is forwarded to it.
+    or by its name; outside, or with a `context` or `kubeconfig`, a port is forwarded to it.  Its
+    namespace is kubeflow by default, and `connect_timeout` is also the time in which the service
+    must answer for the first time.
     """
 
     host: str | None = Field(
@@ -38,17 +41,6 @@ class KubeflowConfig(FlavorConfig):
         default="metadata-grpc-service",
         min_length=1,
         description="In a cluster: the name of the service.",
-    )
-    namespace: str | None = Field(
-        default=None,
-        min_length=1,
-        description="In a cluster: the namespace of Kubeflow Pipelines; kubeflow by default.",
-    )
-    context: str | None = Field(
-        default=None, min_length=1, description="From outside: the context of the kubeconfig."
-    )
-    kubeconfig: Path | None = Field(
-        default=None, description="From outside: the kubeconfig; $KUBECONFIG, or ~/.kube/config."
     )
     tls: bool | None = Field(
         default=None,
@@ -66,13 +58,6 @@ class KubeflowConfig(FlavorConfig):
     )
     tls_cert: Path | None = Field(default=None, description="The file of a client certificate.")
     tls_key: Path | None = Field(default=None, description="The file of its key.")
-    connect_timeout: float = Field(
-        default=10.0,
-        gt=0,
-        le=3600,
-        allow_inf_nan=False,
-        description="Seconds in which the service must answer for the first time.",
-    )
     timeout: float = Field(
         default=120.0,
         gt=0,

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import grpc
@@ -14,6 +14,9 @@ import grpc
 from metastore import InvalidError, MetastoreError, Offender, OpenError, StoreNotFoundError
 from metastore_flavor_kubeflow.client._channel import Channel
 from metastore_flavor_kubeflow.config import KubeflowConfig
+
+if TYPE_CHECKING:
+    from metastore.kube import PortForward
 
 __all__ = ["Address", "address_in_pod", "connect"]
 
@@ -166,19 +169,13 @@ def _namespace_of_pod() -> str:
     return os.environ.get("POD_NAMESPACE", "").strip() or _NAMESPACE
 
 
-def _forwarded(config: KubeflowConfig) -> Any:
-    """A port on this machine that is forwarded to the service."""
-    try:
-        from metastore.kube import Cluster, ClusterConfig, PortForward
-    except ImportError as error:
-        raise OpenError(
-            "a metadata service in a cluster is reached from outside with the client of "
-            "Kubernetes, which is not installed",
-            hint="pip install 'metastore-flavor-kubeflow[kube]', or give a host",
-        ) from error
-    cluster = Cluster.load(ClusterConfig(kubeconfig=config.kubeconfig, context=config.context))
+def _forwarded(config: KubeflowConfig) -> PortForward:
+    """A port of this machine that is forwarded to the service."""
+    # The client of Kubernetes takes its time, and a host needs none.
+    from metastore.kube import Cluster, PortForward
+
     forward = PortForward(
-        cluster,
+        Cluster.load(config),
         service=config.service,
         namespace=config.namespace or _NAMESPACE,
         port=config.port or _PORT,
