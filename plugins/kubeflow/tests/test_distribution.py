@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import metastore
+import metastore_flavor_kubeflow
 from metastore_flavor_kubeflow import availability
 
 _usable = pytest.mark.skipif(
@@ -35,12 +36,36 @@ def test_types_are_for_users_too() -> None:
 
 
 @_usable
-def test_to_open_a_service_is_refused_with_a_sentence() -> None:
-    """This release serves; what it cannot do it says, and what it does not know it refuses."""
-    with pytest.raises(metastore.CapabilityError, match="does not open a metadata service"):
-        metastore.connect("kubeflow://?host=localhost")
-    with pytest.raises(metastore.InvalidError, match="host"):
-        metastore.connect("kubeflow://")
+def test_a_url_that_is_wrong_is_refused_with_a_sentence() -> None:
+    """What no host, cluster or setting can mean is refused before anything is connected to."""
+    for url, says in (
+        ("kubeflow://me:secret@host:8080", "holds a user"),
+        ("kubeflow://host:8080/database", "behind the host"),
+        ("kubeflow://host:8080?namespace=kubeflow", "namespace is of a cluster's service"),
+        ("kubeflow://host?port=0", "port"),
+        ("kubeflow://host:1?port=2", "gives the port twice"),
+        ("kubeflow://host?tls=false&tls_ca=ca.pem", "tls is false"),
+        ("kubeflow://host?tls_cert=cert.pem", "belong together"),
+        ("kubeflow://?namespace=Not/One", "namespace"),
+        ("kubeflow://host?colour=red", "colour"),
+    ):
+        with pytest.raises(metastore.InvalidError, match=says) as raised:
+            metastore.connect(url)
+        assert "secret" not in str(raised.value)
+
+
+@_usable
+def test_the_location_of_a_store_is_its_url() -> None:
+    """What a store calls itself opens it again, and leaves out what is default."""
+    for url in (
+        "kubeflow://host:8080",
+        "kubeflow://[::1]:8080",
+        "kubeflow://",
+        "kubeflow://?namespace=kfp&context=prod&service=other",
+    ):
+        parsed = metastore.StoreURL.parse(url)
+        config = metastore_flavor_kubeflow.KubeflowConfig.from_url(parsed)
+        assert config.location("kubeflow") == url
 
 
 @pytest.mark.parametrize(

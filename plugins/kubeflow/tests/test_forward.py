@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,10 +78,9 @@ def open_store(world: World, namespace: str) -> Iterator[Open]:
     """Open the store in the cluster."""
     with ExitStack() as stack:
 
-        def opened(**fields: object) -> KubeflowMetadataStore:
-            config = KubeflowConfig(
-                **{"kubeconfig": world.kubeconfig(), "namespace": namespace, **fields}
-            )
+        def opened(**fields: Any) -> KubeflowMetadataStore:
+            settings = {"kubeconfig": world.kubeconfig(), "namespace": namespace, **fields}
+            config = KubeflowConfig(**settings)
             store = KubeflowMetadataStore.open(config)
             stack.callback(store.close)
             return store
@@ -101,7 +101,7 @@ def _names(store: KubeflowMetadataStore) -> list[str | None]:
 
 @pytest.mark.parametrize("service", [engine_service, our_service])
 def test_reads_and_writes(
-    world: World, namespace: str, open_store: Open, service: Callable[..., ExitStack]
+    world: World, namespace: str, open_store: Open, service: Callable[..., Any]
 ) -> None:
     """What is written through the port is read through it, and no port need be named."""
     with service() as port:

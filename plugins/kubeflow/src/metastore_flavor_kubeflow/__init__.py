@@ -1,4 +1,4 @@
-"""The `kubeflow` flavor of metastore: ML Metadata's protocol, served from any store."""
+"""The `kubeflow` flavor: ML Metadata's service as a store, and any store served as one."""
 
 from typing import TYPE_CHECKING
 

@@ -14,7 +14,7 @@ from metastore.kube import ClusterConfig
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from metastore.plugins import StoreURL
+    from metastore import StoreURL
 
 __all__ = ["KubeflowConfig"]
 
@@ -41,6 +41,11 @@ class KubeflowConfig(ClusterConfig):
         default="metadata-grpc-service",
         min_length=1,
         description="In a cluster: the name of the service.",
+    )
+    namespace: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$",
+        description="In a cluster: the namespace of Kubeflow Pipelines; kubeflow by default.",
     )
     tls: bool | None = Field(
         default=None,
