@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from metastore import rules
 from metastore.batch import Batch, WrittenBatch
@@ -29,10 +29,27 @@ from metastore.query import (
     select,
 )
 
-__all__ = ["BaseMetadataStore", "Capabilities", "OpenMode", "Transaction", "cursor_of"]
+__all__ = [
+    "BaseMetadataStore",
+    "Capabilities",
+    "OpenMode",
+    "Transaction",
+    "Upgrade",
+    "cursor_of",
+]
 
 OpenMode: TypeAlias = Literal["r", "rw"]
 """``"r"`` reads only and never creates a file, a database or a table; ``"rw"`` reads and writes."""
+
+
+class Upgrade(NamedTuple):
+    """What became of an older store."""
+
+    before: int
+    """The version of its schema."""
+    now: int
+    backup: str | None
+    """Where it is kept as it was; None where the flavor makes no backup."""
 
 
 class Transaction(ABC):
@@ -165,6 +182,25 @@ class BaseMetadataStore(ABC):
         False where that cannot be told: to take two stores for one would link to wrong nodes.
         """
         return other is self
+
+    @classmethod
+    def upgrade(cls, config: Any) -> Upgrade | None:  # noqa: ARG003 - for those who override it
+        """Bring an older store to the form that this release writes, after a backup, or not at all.
+
+        None where there is nothing to do: the store is of that form, as those of flavors are that
+        have no older one.
+
+        Raises
+        ------
+        OpenError
+            There is no store, or one that cannot be upgraded; it was not touched.
+        BusyError
+            Others use it.
+        StorageError
+            It failed; the store is as it was, or, where the backend cannot take back what it did,
+            so that the same call goes on.
+        """
+        return None
 
     # The service behind the store, for flavors with the capability `provision`.  They are asked of
     # the class, with a config: there may be nothing yet that could be opened.

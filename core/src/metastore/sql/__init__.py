@@ -15,7 +15,8 @@ says how a flavor leaves them to its database, and what else of it may be overri
 
 Where that is not enough, a flavor derives from `SQLMetadataStore` and describes its engine in a
 `Database`; reading, writing, types and paging are done here.  `make_tables` makes a store,
-`StoreCheck` says what is wrong with one, `check_path` with a path; `watch_forks` tells of forks.
+`upgrade_tables` brings an older one to schema 10, `StoreCheck` says what is wrong with one,
+`check_path` with a path; `watch_forks` tells of forks.
 
 Needs the extra ``metastore-core[sql]``; the config classes, and what concerns paths and forks, do
 not import SQLAlchemy.
@@ -47,6 +48,10 @@ if TYPE_CHECKING:
     from metastore.sql.tables import StoreCheck as StoreCheck
     from metastore.sql.tables import make_tables as make_tables
     from metastore.sql.tables import write_simple_types as write_simple_types
+    from metastore.sql.upgrading import Found as Found
+    from metastore.sql.upgrading import can_upgrade as can_upgrade
+    from metastore.sql.upgrading import lacking as lacking
+    from metastore.sql.upgrading import upgrade_tables as upgrade_tables
 
 _HOMES = {
     "database": "Database Session",
@@ -59,6 +64,7 @@ _HOMES = {
     "schema": "SCHEMA_VERSION Schema SchemaOptions",
     "store": "SQLMetadataStore",
     "tables": "StoreCheck make_tables write_simple_types",
+    "upgrading": "Found can_upgrade lacking upgrade_tables",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -17,6 +17,7 @@ from metastore.errors import (
 from metastore.model import SIMPLE_TYPES
 from metastore.sql.database import Session
 from metastore.sql.schema import SCHEMA_VERSION
+from metastore.sql.upgrading import can_upgrade
 
 __all__ = ["StoreCheck", "make_tables", "write_simple_types"]
 
@@ -70,6 +71,8 @@ class StoreCheck:
     changed: str = "the database"
     correct: str = "correct the URL, or use a database of its own"
     upgrade: str = "metastore-core"
+    older: str = ""
+    """The hint where it is an older store that the flavor can upgrade; empty where it cannot."""
 
     def empty(self, *, hint: str, error: type[OpenError] = NotAStoreError) -> OpenError:
         """What to raise where there are no tables."""
@@ -129,6 +132,8 @@ class StoreCheck:
     def _of_version(self, version: object) -> SchemaVersionError:
         if isinstance(version, int) and version > SCHEMA_VERSION:
             hint = f"upgrade {self.upgrade}"
+        elif self.older and can_upgrade(version):
+            hint = self.older
         else:
             hint = (
                 "let ml-metadata upgrade a copy of it (enable_upgrade_migration), and open the copy"

@@ -9,8 +9,8 @@ import pymysql
 from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import CreateTable, Index
 
-from metastore import MetastoreError, Offender, OpenError, StoreNotFoundError
-from metastore.sql import SCHEMA_VERSION, Session, StoreCheck, write_simple_types
+from metastore import Offender, OpenError, StoreNotFoundError
+from metastore.sql import SCHEMA_VERSION, Session, StoreCheck, can_upgrade, write_simple_types
 from metastore_flavor_mysql._errors import TAKEN, code_of
 from metastore_flavor_mysql._limits import Limits
 from metastore_flavor_mysql._writers import WRITERS
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from metastore_flavor_mysql._server import Server
     from metastore_flavor_mysql.config import MySQLConfig
 
-__all__ = ["prepare"]
+__all__ = ["check_of", "prepare", "tables_of", "version_of"]
 
 _SETTINGS = "metastore_setting"
 _OWN = (WRITERS, _SETTINGS)
+_NO_COLUMN = 1054
 
 
 def prepare(database: MySQLDatabase, config: MySQLConfig, *, creating: bool) -> None:
@@ -129,15 +130,19 @@ def _key(index: Index) -> str:
 # Checking.
 
 
-def _tables(database: MySQLDatabase) -> set[str]:
+def tables_of(session: Session) -> set[str]:
     """The names of all tables, ours in the letters of the schema.
 
     Servers on Windows and macOS keep names in small letters.
     """
-    ours = {name.lower(): name for name in database.schema.metadata.tables}
+    ours = {name.lower(): name for name in session.database.schema.metadata.tables}
+    session.execute("SHOW TABLES")
+    return {ours.get(name.lower(), name) for (name,) in session.cursor.fetchall()}
+
+
+def _tables(database: MySQLDatabase) -> set[str]:
     with database.session(write=False) as session:
-        session.execute("SHOW TABLES")
-        return {ours.get(name.lower(), name) for (name,) in session.cursor.fetchall()}
+        return tables_of(session)
 
 
 def _rows(database: MySQLDatabase, statement: str) -> list[tuple[Any, ...]]:
@@ -169,9 +174,24 @@ def _check_engines(database: MySQLDatabase) -> None:
         )
 
 
-def _check(database: MySQLDatabase, tables: set[str]) -> None:
-    """Raise unless this is a whole store of the schema that we read and write."""
-    check = StoreCheck(database.location, upgrade="metastore-flavor-mysql")
+def check_of(location: str) -> StoreCheck:
+    """What says what is wrong with a database."""
+    return StoreCheck(
+        location,
+        upgrade="metastore-flavor-mysql",
+        older=f"make a backup, and upgrade it: metastore upgrade {location}",
+    )
+
+
+def version_of(session: Session, check: StoreCheck) -> int:
+    """The schema's version, which is the one that we read and write, or an older one.
+
+    Raises
+    ------
+    OpenError
+        It is no store, or of a version that we cannot upgrade.
+    """
+    tables = tables_of(session)
     if not tables:
         raise check.empty(
             hint="open it for writing to make a store of it, or correct the URL",
@@ -179,12 +199,23 @@ def _check(database: MySQLDatabase, tables: set[str]) -> None:
         )
     check.tables(tables)
     try:
-        versions = _versions(database)
-    except OpenError:
-        raise
-    except MetastoreError as error:
+        session.execute("SELECT schema_version FROM MLMDEnv")
+    except pymysql.MySQLError as error:
+        if code_of(error) != _NO_COLUMN:
+            raise
         raise check.unreadable_versions() from error
+    versions = [version for (version,) in session.cursor.fetchall()]
+    if len(versions) == 1 and can_upgrade(versions[0]):
+        return int(versions[0])
     check.versions(versions)
+    return SCHEMA_VERSION
+
+
+def _check(database: MySQLDatabase, tables: set[str]) -> None:
+    """Raise unless this is a whole store of the schema that we read and write."""
+    check = check_of(database.location)
+    with database.session(write=False) as session:
+        check.versions([version_of(session, check)])
     missing = sorted(database.schema.metadata.tables.keys() - tables)
     check.whole(missing or _missing_columns(database))
 

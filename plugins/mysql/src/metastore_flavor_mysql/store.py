@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from metastore import Capabilities
+from metastore.base import Upgrade
 from metastore.sql import EngineConfig, EngineDatabase, EngineMetadataStore
 from metastore_flavor_mysql._database import MySQLDatabase
 from metastore_flavor_mysql._schema import prepare
+from metastore_flavor_mysql._upgrade import upgrade_database
 from metastore_flavor_mysql.config import MySQLConfig
 
 __all__ = ["MySQLMetadataStore"]
@@ -31,3 +33,16 @@ class MySQLMetadataStore(EngineMetadataStore):
         assert isinstance(database, MySQLDatabase)
         assert isinstance(config, MySQLConfig)
         prepare(database, config, creating=creating)
+
+    @classmethod
+    def upgrade(cls, config: MySQLConfig) -> Upgrade | None:
+        """Bring a store of schema 2 to 9 to schema 10, step by step; see `BaseMetadataStore`.
+
+        There is no backup: make one before.  One that was interrupted goes on when it is called
+        again.
+        """
+        database = MySQLDatabase(config, location=config.location(cls.FLAVOR))
+        try:
+            return database.tried_again(lambda: upgrade_database(database))
+        finally:
+            database.close()

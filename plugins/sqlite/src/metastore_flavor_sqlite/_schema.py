@@ -5,22 +5,23 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING
 
-from metastore.sql import SCHEMA_VERSION, StoreCheck, make_tables
+from metastore.sql import SCHEMA_VERSION, StoreCheck, can_upgrade, make_tables
 
 if TYPE_CHECKING:
     from metastore.sql import Session
     from metastore_flavor_sqlite._database import SQLiteDatabase
 
-__all__ = ["check_schema", "create_schema", "is_empty"]
+__all__ = ["check_of", "check_schema", "create_schema", "is_empty", "tables_of", "version_of"]
 
 
 def is_empty(database: SQLiteDatabase) -> bool:
     """Whether the database has no tables: a file that is new, or was never finished."""
     with database.session(write=False) as session:
-        return not _tables(session)
+        return not tables_of(session)
 
 
-def _tables(session: Session) -> set[str]:
+def tables_of(session: Session) -> set[str]:
+    """The names of all tables."""
     session.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
     return {name for (name,) in session.cursor.fetchall()}
 
@@ -29,33 +30,55 @@ def create_schema(database: SQLiteDatabase) -> None:
     """Make the tables, in one transaction, unless another process just did."""
     database.use_write_ahead_log()
     with database.session(write=True) as session:
-        if _tables(session):
+        if tables_of(session):
             return
         make_tables(session)
         # Last: a store without it is half made.
         session.execute("INSERT INTO MLMDEnv (schema_version) VALUES (?)", (SCHEMA_VERSION,))
 
 
-def check_schema(database: SQLiteDatabase) -> None:
-    """Raise unless this is a whole store of the schema that we read and write."""
-    check = StoreCheck(
-        database.location,
+def check_of(location: str) -> StoreCheck:
+    """What says what is wrong with a file."""
+    return StoreCheck(
+        location,
         database="an SQLite database",
         changed="the file",
         correct="correct the path",
         upgrade="metastore-flavor-sqlite",
+        older=f"it can be read (mode='r', and every command that shows); to write to it, upgrade "
+        f"it: metastore upgrade {location}",
     )
+
+
+def version_of(session: Session, check: StoreCheck) -> int:
+    """The schema's version, which is the one that we read and write, or an older one.
+
+    Raises
+    ------
+    OpenError
+        It is no store, or of a version that we cannot upgrade.
+    """
+    tables = tables_of(session)
+    if not tables:
+        raise check.empty(hint=_hint_of_empty(session))
+    check.tables(tables)
+    try:
+        session.execute("SELECT schema_version FROM MLMDEnv")
+    except sqlite3.OperationalError as error:
+        raise check.unreadable_versions() from error
+    versions = [version for (version,) in session.cursor.fetchall()]
+    if len(versions) == 1 and can_upgrade(versions[0]):
+        return int(versions[0])
+    check.versions(versions)
+    return SCHEMA_VERSION
+
+
+def check_schema(database: SQLiteDatabase) -> None:
+    """Raise unless this is a whole store of the schema that we read and write."""
+    check = check_of(database.location)
     with database.session(write=False) as session:
-        tables = _tables(session)
-        if not tables:
-            raise check.empty(hint=_hint_of_empty(session))
-        check.tables(tables)
-        try:
-            session.execute("SELECT schema_version FROM MLMDEnv")
-        except sqlite3.OperationalError as error:
-            raise check.unreadable_versions() from error
-        check.versions([version for (version,) in session.cursor.fetchall()])
-        missing = sorted(database.schema.metadata.tables.keys() - tables)
+        check.versions([version_of(session, check)])
+        missing = sorted(database.schema.metadata.tables.keys() - tables_of(session))
         check.whole(missing or _missing_columns(database, session))
 
 

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import os
+import shutil
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
-from metastore import BaseMetadataStore, Capabilities, Offender, OpenError, OpenMode
-from metastore.sql import SQLMetadataStore, check_path, path_in_url
+from metastore import (
+    BaseMetadataStore,
+    Capabilities,
+    Offender,
+    OpenError,
+    OpenMode,
+    SchemaVersionError,
+)
+from metastore.base import Upgrade
+from metastore.sql import SQLMetadataStore, can_upgrade, check_path, path_in_url
 from metastore_flavor_sqlite._database import SQLiteDatabase
 from metastore_flavor_sqlite._schema import check_schema, create_schema, is_empty
+from metastore_flavor_sqlite._upgrade import private_copy, upgrade_file
 from metastore_flavor_sqlite.config import SQLiteConfig
 
 __all__ = ["SQLiteMetadataStore"]
 
 
 class SQLiteMetadataStore(SQLMetadataStore):
-    """A store in an SQLite file, of ML Metadata's schema 10.
+    """A store in an SQLite file, of ML Metadata's schema 10; schemas 2 to 9 can be read.
 
     Files that it makes use the write-ahead log; files of others keep their journal mode, because
     ML Metadata processes cannot share a file with a write-ahead log (they begin deferred and get
@@ -26,6 +38,9 @@ class SQLiteMetadataStore(SQLMetadataStore):
 
     _file: tuple[int, int] | None = None
     """Which file it is: device and inode; None for a store in memory."""
+
+    _finish: Callable[[], object] | None = None
+    """Removes the private copy that is read, where there is one."""
 
     FLAVOR: ClassVar[str] = "sqlite"
     CAPABILITIES: ClassVar[Capabilities] = Capabilities(native_filter=True, snapshot=True)
@@ -50,7 +65,12 @@ class SQLiteMetadataStore(SQLMetadataStore):
         try:
             if is_empty(database) and (path is None or (mode == "rw" and create)):
                 create_schema(database)
-            check_schema(database)
+            try:
+                check_schema(database)
+            except SchemaVersionError as error:
+                if path is None or mode != "r" or not can_upgrade(error.found):
+                    raise
+                return cls._open_older(config, database)
             database.may_create = False
             store = cls(database, location=location, mode=mode)
             if path is not None:
@@ -60,12 +80,57 @@ class SQLiteMetadataStore(SQLMetadataStore):
             raise
         return store
 
+    @classmethod
+    def _open_older(cls, config: SQLiteConfig, original: SQLiteDatabase) -> SQLiteMetadataStore:
+        """Read a store of an older schema, from a copy of schema 10 that is nobody else's."""
+        path = config.path
+        assert path is not None
+        folder = private_copy(original, config)
+        try:
+            copied = config.model_copy(update={"path": folder / "store.db"})
+            database = SQLiteDatabase(copied, mode="r", location=original.location)
+            store = cls(database, location=original.location, mode="r")
+            database.opened_file = _file_at(folder / "store.db")
+            store._file = _file_at(path)
+            # Also where nobody closes the store.
+            store._finish = weakref.finalize(store, _remove, folder, os.getpid())
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        original.close()
+        return store
+
+    @classmethod
+    def upgrade(cls, config: SQLiteConfig) -> Upgrade | None:
+        """Bring a file of schema 2 to 9 to schema 10, in one transaction.
+
+        What it was is kept beside it, in a file with ``.before-schema-10.`` and the time in its
+        name.
+        """
+        path = config.path
+        if path is None:
+            return None
+        check_path(path, creating=False)
+        return upgrade_file(config, f"sqlite:///{path_in_url(path)}")
+
+    def close(self) -> None:
+        """Close every connection; of a store of an older schema, remove the copy."""
+        super().close()
+        if self._finish is not None:
+            self._finish()
+
     def is_same(self, other: BaseMetadataStore) -> bool:
         """Whether both are open on one file, by whatever path."""
         if not isinstance(other, SQLiteMetadataStore):
             return False
         # As they were opened: what is at the path now may be another file.
         return other is self or (self._file is not None and self._file == other._file)
+
+
+def _remove(folder: Path, process: int) -> None:
+    # Not in a child that was forked off: its parent may still read.
+    if process == os.getpid():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _file_at(path: Path) -> tuple[int, int]:
