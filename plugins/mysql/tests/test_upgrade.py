@@ -71,7 +71,7 @@ def test_each_version(mariadb: Server, older: Make, version: int) -> None:
     theirs = _copy(mariadb, config)
     for mode in ("r", "rw"):
         with pytest.raises(SchemaVersionError, match="metastore upgrade mysql://") as raised:
-            MySQLMetadataStore.open(config, mode=mode)  # type: ignore[arg-type]
+            MySQLMetadataStore.open(config, mode=mode)
         assert raised.value.found == version
     done = MySQLMetadataStore.upgrade(config)
     assert done is not None

@@ -23,7 +23,7 @@ from metastore import (
     SchemaVersionError,
     StorageError,
 )
-from metastore_flavor_sqlite import SQLiteConfig, SQLiteMetadataStore, _upgrade
+from metastore_flavor_sqlite import SQLiteConfig, SQLiteMetadataStore
 
 pytest.importorskip("ml_metadata", reason="without ml-metadata nothing makes an older store")
 
@@ -290,7 +290,7 @@ def test_no_room_for_the_copy(old: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     def full(*_: Any) -> Any:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_upgrade.os, "open", full)
+    monkeypatch.setattr("metastore_flavor_sqlite._upgrade.os.open", full)
     with pytest.raises(StorageError, match=r"No space left.*TMPDIR") as raised:
         open_file(old, "r")
     assert isinstance(raised.value, MetastoreError)
