@@ -159,21 +159,21 @@ assert os.waitpid(pid, 0)[1] == 0
 
 
 def test_fork_during_traffic(run) -> None:
-    """Forking while other threads connect and send hangs neither side."""
+    """Forking while other threads send and receive hangs neither side, and mixes nothing up."""
     run("""
 with PortForward(cluster, service="db", port=3306) as forward:
     done = threading.Event()
     failed = []
+    clients = [connect(forward) for _ in range(4)]
 
-    def traffic():
+    def traffic(client):
         try:
             while not done.is_set():
-                with connect(forward) as client:
-                    echo(client, b"x" * 10000)
+                echo(client, os.urandom(10000))
         except BaseException as error:
             failed.append(error)
 
-    threads = [threading.Thread(target=traffic) for _ in range(4)]
+    threads = [threading.Thread(target=traffic, args=(each,)) for each in clients]
     for each in threads:
         each.start()
 
@@ -185,8 +185,37 @@ with PortForward(cluster, service="db", port=3306) as forward:
     done.set()
     for each in threads:
         each.join()
+    for each in clients:
+        each.close()
     assert not failed, failed
 """)
+
+
+def test_fork_waits(run) -> None:
+    """A fork waits until a connection that another thread is making is made."""
+    out = run("""
+from metastore.kube.forks import connecting
+inside, leave = threading.Event(), threading.Event()
+
+def connect():
+    with connecting():
+        inside.set()
+        leave.wait(60)
+        print("made", flush=True)
+
+def fork():
+    inside.wait(60)
+    # The order is the point: the fork begins first.
+    threading.Timer(0.2, leave.set).start()
+    assert in_child(lambda: print("forked")) == 0
+
+threads = [threading.Thread(target=each) for each in (connect, fork)]
+for each in threads:
+    each.start()
+for each in threads:
+    each.join()
+""")
+    assert out == "made\nforked\n"
 
 
 @pytest.mark.parametrize("traffic", ["none", "idle", "busy", "unread"])

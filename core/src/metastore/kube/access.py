@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from metastore.errors import FlavorError, InvalidError, MetastoreError, Offender, OpenError
 from metastore.kube.failures import one_line
+from metastore.kube.forks import connecting
 
 if TYPE_CHECKING:
     from metastore.kube.config import ClusterConfig
@@ -40,9 +41,10 @@ class Access:
         parts = urlsplit(configuration.host)
         # Without user and password, which may stand in front of the host.
         self.server = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-        self.rest: Any = ApiClient(configuration).rest_client
         self._lock = threading.Lock()
-        self.tls = self._new_tls() if parts.scheme == "https" else None
+        with connecting():
+            self.rest: Any = ApiClient(configuration).rest_client
+            self.tls = self._new_tls() if parts.scheme == "https" else None
         """Whom we trust, and our certificate, for connections that the client does not make."""
 
     def headers(self) -> dict[str, str]:

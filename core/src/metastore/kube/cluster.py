@@ -20,7 +20,7 @@ from metastore.kube.failures import (
     refusal,
     unreachable,
 )
-from metastore.kube.forks import watch_forks
+from metastore.kube.forks import connecting, keep_for_ever, watch_forks
 from metastore.kube.pods import is_ready, no_ready_pod, pod_port, selector_of, target_port
 
 if TYPE_CHECKING:
@@ -229,10 +229,12 @@ class Cluster:
         """Do something with the configuration, and with a new reading of it where that is due."""
         current = self._access()
         try:
-            return call(current)
+            with connecting():
+                return call(current)
         except UnauthorizedError:
             current = self._access(instead_of=current)
-            return call(current)
+            with connecting():
+                return call(current)
         except UnreachableError:
             # The next call may find another server: clusters on a laptop come and go.
             self._forget(current)
@@ -253,6 +255,8 @@ class Cluster:
 
     def leave_parent(self) -> None:
         """In a forked child, where another thread of the parent's may have held the lock."""
+        # Its connections are the parent's.
+        keep_for_ever(self._current)
         self._lock = threading.Lock()
         self._current = None
 

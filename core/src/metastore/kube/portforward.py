@@ -320,6 +320,8 @@ class _Listener:
             while True:
                 selector.select()
                 if self._closing:
+                    # Closing alone would leave it open in a child that was forked just now.
+                    _shut(self._socket)
                     return
                 try:
                     client = self._socket.accept()[0]
