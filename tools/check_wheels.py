@@ -46,7 +46,7 @@ from _building import (
 )
 
 # What core must not bring along; it comes with an extra, by way of a flavor.
-HEAVY = {"sqlalchemy", "pymysql", "protobuf", "pytest", "hypothesis"}
+HEAVY = {"sqlalchemy", "pymysql", "protobuf", "kubernetes", "pytest", "hypothesis"}
 
 
 class Built(NamedTuple):

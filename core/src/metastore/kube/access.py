@@ -158,7 +158,8 @@ def _of_kubeconfig(config: ClusterConfig) -> Access:
             hint="run kubectl with this context, and log in as it asks",
         )
     namespace = config.namespace or about.get("namespace") or "default"
-    return Access(configuration, str(namespace), name)
+    with _told(shown):
+        return Access(configuration, str(namespace), name)
 
 
 def _paths(config: ClusterConfig) -> list[Path]:

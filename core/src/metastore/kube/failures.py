@@ -230,9 +230,10 @@ def unreachable(error: BaseException, server: str, timeout: float) -> MetastoreE
             f"the API server {server} closed the connection without an answer",
             hint="try again; a proxy or load balancer may stand in between",
         )
-    if has(http.client.HTTPException):
+    # Client 35 reads answers as text.
+    if has(http.client.HTTPException, UnicodeDecodeError):
         return OpenError(
-            f"what answers at {server} speaks no HTTP",
+            f"what answers at {server} is no Kubernetes API server",
             hint="check the server of the kubeconfig's cluster",
         )
     reason = next(
