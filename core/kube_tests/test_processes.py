@@ -20,14 +20,20 @@ from metastore.kube import Cluster, ClusterConfig, PortForward
 config = ClusterConfig(kubeconfig=Path(sys.argv[1]), namespace=sys.argv[2])
 cluster = Cluster.load(config)
 
+def read(client, size):
+    found = b""
+    while len(found) < size and (piece := client.recv(size - len(found))):
+        found += piece
+    return found
+
 def connect(forward):
     client = socket.create_connection((forward.host, forward.port), timeout=60)
-    assert client.recv(6, socket.MSG_WAITALL) == b"hello\\n"
+    assert read(client, 6) == b"hello\\n"
     return client
 
 def echo(client, word):
     client.sendall(word)
-    assert client.recv(len(word), socket.MSG_WAITALL) == word
+    assert read(client, len(word)) == word
 
 def in_child(work):
     pid = os.fork()
@@ -128,7 +134,7 @@ with PortForward(cluster, service="db", port=3306, local_port=wanted) as forward
         except ForkError as error:
             print(error)
         connect_to = socket.create_connection((forward.host, wanted), timeout=60)
-        assert connect_to.recv(6, socket.MSG_WAITALL) == b"hello\\n"
+        assert read(connect_to, 6) == b"hello\\n"
         connect_to.close()
 
     assert in_child(work) == 0
