@@ -19,6 +19,7 @@ from metastore.capabilities import Capabilities
 from metastore.changes import Answers, Applied, Changes, Questions
 from metastore.errors import CapabilityError, InvalidError
 from metastore.model import AnyNode, Event, Link, Type
+from metastore.problems import Problem, problems_of
 from metastore.query import (
     Cursor,
     EventQuery,
@@ -182,6 +183,13 @@ class BaseMetadataStore(ABC):
         False where that cannot be told: to take two stores for one would link to wrong nodes.
         """
         return other is self
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong with the rows of the store: what points at nothing, and the like.
+
+        Of a store that was written through `write` alone there is nothing.
+        """
+        yield from problems_of(self)
 
     @classmethod
     def upgrade(cls, config: Any) -> Upgrade | None:  # noqa: ARG003 - for those who override it

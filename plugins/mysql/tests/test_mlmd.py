@@ -105,6 +105,21 @@ def test_stores_of_mlmd(config: MySQLConfig, write: Callable[[Any], None]) -> No
     assert len(more["artifacts"]) > len(found["artifacts"])
 
 
+def test_nothing_is_wrong_in_what_was_written(mariadb: Server) -> None:
+    """In a store that ml-metadata wrote, and in one of ours, the database finds no problem."""
+    theirs = mariadb.config(mariadb.new_database(DATABASES["utf8mb4"]))
+    mlmd.write_kubeflow(connection(theirs))
+    ours = mariadb.config(mariadb.new_database(DATABASES["utf8mb4"]))
+    for config in (theirs, ours):
+        with closing(MySQLMetadataStore.open(config)) as base:
+            record(Store(base), "plain")
+            assert list(base.problems()) == []
+    mariadb.run("DELETE FROM Artifact", database=ours.database)
+    with closing(open_store(ours)) as base:
+        found = {each.kind: each.number for each in base.problems()}
+    assert found["event-without-artifact"] == 6
+
+
 def record(store: Store, text: str = "é😀") -> None:
     """Record two runs, with text beyond ASCII."""
     for number in range(2):

@@ -26,6 +26,7 @@ _NOUNS = {
     "type": Noun("metastore.cli.type:type_", "Types: which properties nodes have."),
     "lineage": Noun("metastore.cli.lineage:lineage", "What an artifact was made from."),
     "store": Noun("metastore.cli.store:store", "Named stores, and whether they answer."),
+    "verify": Noun("metastore.cli.verify:verify", "Look for what is wrong in a store."),
     "upgrade": Noun("metastore.cli.upgrade:upgrade", "Bring an older store to the present schema."),
     "flavor": Noun("metastore.cli.flavor:flavor", "The installed flavors: kinds of stores."),
 }

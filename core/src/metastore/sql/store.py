@@ -12,8 +12,9 @@ from metastore.base import BaseMetadataStore, OpenMode, Transaction, filtered
 from metastore.capabilities import Capabilities
 from metastore.errors import ClosedError, ForkError, InvalidError, ReadOnlyError
 from metastore.model import AnyNode, Event, Link, Type
+from metastore.problems import Problem
 from metastore.query import EventQuery, LinkQuery, NodeQuery, TypeQuery
-from metastore.sql import pages, reading
+from metastore.sql import checking, pages, reading
 from metastore.sql.database import Database, Session
 from metastore.sql.types import TypeCache
 from metastore.sql.writing import SQLTransaction
@@ -142,3 +143,7 @@ class SQLMetadataStore(BaseMetadataStore):
     def read_links(self, query: LinkQuery) -> Sequence[Link]:
         """The links that the query asks for."""
         return self._read(lambda session: reading.read_links(session, query))
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong with the rows, counted by the database in one state of them."""
+        yield from self._read(lambda session: list(checking.problems_of(session)))

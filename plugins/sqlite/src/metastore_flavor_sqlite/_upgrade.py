@@ -52,7 +52,7 @@ class _SQLiteFound(Found):
 
     def _rows(self, statement: str, argument: str) -> list[tuple[str]]:
         self._session.execute(statement, (argument,))
-        return self._session.cursor.fetchall()
+        return list(self._session.cursor.fetchall())
 
 
 def _bring_up(session: Session, version: int) -> None:
