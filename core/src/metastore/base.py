@@ -8,7 +8,7 @@ each method must do; the tests in `metastore.testing` prove it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
@@ -18,7 +18,7 @@ from metastore.batch import Batch, WrittenBatch
 from metastore.capabilities import Capabilities
 from metastore.changes import Answers, Applied, Changes, Questions
 from metastore.errors import CapabilityError, InvalidError
-from metastore.model import AnyNode, Event, Link, Type
+from metastore.model import AnyNode, Event, Link, NodeKind, Type
 from metastore.problems import Problem, problems_of
 from metastore.query import (
     Cursor,
@@ -33,6 +33,7 @@ from metastore.query import (
 __all__ = [
     "BaseMetadataStore",
     "Capabilities",
+    "Deleted",
     "OpenMode",
     "Transaction",
     "Upgrade",
@@ -41,6 +42,21 @@ __all__ = [
 
 OpenMode: TypeAlias = Literal["r", "rw"]
 """``"r"`` reads only and never creates a file, a database or a table; ``"rw"`` reads and writes."""
+
+
+class Deleted(NamedTuple):
+    """How much was deleted."""
+
+    artifacts: int = 0
+    executions: int = 0
+    contexts: int = 0
+    events: int = 0
+    links: int = 0
+    """Attributions, associations and parent links."""
+
+    def plus(self, other: Deleted) -> Deleted:
+        """The sum of two."""
+        return Deleted(*(one + more for one, more in zip(self, other, strict=True)))
 
 
 class Upgrade(NamedTuple):
@@ -183,6 +199,32 @@ class BaseMetadataStore(ABC):
         False where that cannot be told: to take two stores for one would link to wrong nodes.
         """
         return other is self
+
+    def delete(self, nodes: Mapping[NodeKind, Collection[int]]) -> Deleted:  # noqa: ARG002
+        """Delete nodes with everything that hangs on them, whole or not at all.
+
+        With a node go its properties, its events with their paths, and its links.  Ids that are
+        not stored are passed over; those of deleted nodes are never given again.  Needs the
+        capability `delete`.
+
+        Raises
+        ------
+        CapabilityError
+            The flavor cannot delete.
+        ReadOnlyError, BusyError, StorageError, OutcomeUnknownError
+            As `write`.
+        """
+        raise CapabilityError(
+            f"flavor {self.FLAVOR!r} cannot delete (capability 'delete')",
+            hint="copy what is to stay into another store (metastore copy)",
+        )
+
+    def shrink(self) -> bool:
+        """Give room that deleted rows have left back to the system, where the backend can.
+
+        Returns whether it did; it may take long, and keep writers waiting.
+        """
+        return False
 
     def problems(self) -> Iterator[Problem]:
         """What is wrong with the rows of the store: what points at nothing, and the like.

@@ -121,6 +121,15 @@ class PlainMetadataStore(BaseMetadataStore):
             raise ClosedError(f"the store {self._location} is closed", hint="open it again")
         return self._tables
 
+    def _writable(self) -> Tables:
+        tables = self._usable()
+        if self._mode == "r":
+            raise ReadOnlyError(
+                f"the store {self._location} is open for reading only",
+                hint="open it with mode='rw'",
+            )
+        return tables
+
     @contextmanager
     def _holding(self) -> Iterator[None]:
         self._held += 1
@@ -133,12 +142,7 @@ class PlainMetadataStore(BaseMetadataStore):
     def transaction(self) -> Iterator[Transaction]:
         """The locks are held until the block ends; one inside another one is part of it."""
         with self._own_lock():
-            tables = self._usable()
-            if self._mode == "r":
-                raise ReadOnlyError(
-                    f"the store {self._location} is open for reading only",
-                    hint="open it with mode='rw'",
-                )
+            tables = self._writable()
             if tables.is_changing:
                 with tables.undone_on_error():
                     yield tables

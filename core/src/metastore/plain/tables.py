@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
-from metastore.base import Transaction, cursor_of
+from metastore.base import Deleted, Transaction, cursor_of
 from metastore.changes import (
     Answers,
     Applied,
@@ -291,6 +291,38 @@ class Tables(Transaction):
             node = Context(*common)
         self._put(self.nodes[kind], id, node)
         return id
+
+    def delete(self, nodes: Mapping[NodeKind, Collection[int]]) -> Deleted:
+        """Drop nodes with their events and links; outside of a block of `undone_on_error`."""
+        gone = {kind: set(nodes.get(kind, ())) for kind in NodeKind}
+        events = [
+            key
+            for key in self.events
+            if key[0] in gone[NodeKind.ARTIFACT] or key[1] in gone[NodeKind.EXECUTION]
+        ]
+        for key in events:
+            del self.events[key]
+        number = 0
+        for kind, links in self.links.items():
+            dropped = [
+                link
+                for link in links
+                if link[0] in gone[NodeKind.CONTEXT] or link[1] in gone[kind.other]
+            ]
+            number += len(dropped)
+            for link in dropped:
+                del links[link]
+        rows = {}
+        for kind, ids in gone.items():
+            stored = [id for id in ids if self.nodes[kind].pop(id, None) is not None]
+            rows[kind] = len(stored)
+        return Deleted(
+            rows[NodeKind.ARTIFACT],
+            rows[NodeKind.EXECUTION],
+            rows[NodeKind.CONTEXT],
+            len(events),
+            number,
+        )
 
     # Reads.
 

@@ -17,5 +17,5 @@ def metastore_flavor() -> Flavor:
         summary="In this process, gone when it ends: for tests and trying out",
         config="metastore.plugins._memory_config:MemoryConfig",
         store="metastore.memory:MemoryMetadataStore",
-        capabilities=Capabilities(snapshot=True),
+        capabilities=Capabilities(snapshot=True, delete=True),
     )

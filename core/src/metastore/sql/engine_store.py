@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from metastore.base import BaseMetadataStore, Capabilities, OpenMode
+from metastore.base import BaseMetadataStore, Capabilities, Deleted, OpenMode
 from metastore.batch import Batch, WrittenBatch
 from metastore.errors import MetastoreError, Offender, OpenError
+from metastore.model import NodeKind
 from metastore.sql.database import Session
 from metastore.sql.engine import EngineDatabase
 from metastore.sql.engine_config import EngineConfig, FileConfig
@@ -100,6 +101,12 @@ class EngineMetadataStore(SQLMetadataStore):
         database.check_batch(batch, self.FLAVOR)
         write = super().write
         return database.tried_again(lambda: write(batch))
+
+    def delete(self, nodes: Mapping[NodeKind, Collection[int]]) -> Deleted:
+        """Delete nodes, in one transaction; tried again where it surely did not happen."""
+        delete, database = super().delete, self._database
+        assert isinstance(database, EngineDatabase)
+        return database.tried_again(lambda: delete(nodes))
 
     def _read(self, question: Callable[[Session], _T]) -> _T:
         read = super()._read

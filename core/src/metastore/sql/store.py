@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import ClassVar, TypeVar
 
-from metastore.base import BaseMetadataStore, OpenMode, Transaction, filtered
+from metastore.base import BaseMetadataStore, Deleted, OpenMode, Transaction, filtered
 from metastore.capabilities import Capabilities
 from metastore.errors import ClosedError, ForkError, InvalidError, ReadOnlyError
-from metastore.model import AnyNode, Event, Link, Type
+from metastore.model import AnyNode, Event, Link, NodeKind, Type
 from metastore.problems import Problem
 from metastore.query import EventQuery, LinkQuery, NodeQuery, TypeQuery
-from metastore.sql import checking, pages, reading
+from metastore.sql import checking, deleting, pages, reading
 from metastore.sql.database import Database, Session
 from metastore.sql.types import TypeCache
 from metastore.sql.writing import SQLTransaction
@@ -61,9 +61,7 @@ class SQLMetadataStore(BaseMetadataStore):
                 f"the store {self._location} is closed", hint="open it again with connect()"
             )
 
-    @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
-        """An exclusive transaction."""
+    def _check_writable(self) -> None:
         self._check_open()
         if self._mode == "r":
             raise ReadOnlyError(
@@ -75,8 +73,21 @@ class SQLMetadataStore(BaseMetadataStore):
                 f"the store {self._location} is written inside a snapshot of the same thread",
                 hint="write before or after it",
             )
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """An exclusive transaction."""
+        self._check_writable()
         with self._database.session(write=True) as session:
             yield SQLTransaction(session, self._types)
+
+    def delete(self, nodes: Mapping[NodeKind, Collection[int]]) -> Deleted:
+        """Delete nodes, in one transaction, with everything that hangs on them."""
+        if not self.CAPABILITIES.delete:
+            return super().delete(nodes)
+        self._check_writable()
+        with self._database.session(write=True) as session:
+            return deleting.delete_nodes(session, nodes)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ import pytest
 from metastore.testing._base import ContractBase
 from metastore.testing._batches import BatchContract
 from metastore.testing._changes import ChangeContract
+from metastore.testing._deleting import DeleteContract
 from metastore.testing._events import EventContract
 from metastore.testing._filters import FilterContract
 from metastore.testing._fixtures import FixtureContract
@@ -48,6 +49,7 @@ class StoreContract(
     EventContract,
     LinkContract,
     BatchContract,
+    DeleteContract,
     TransactionContract,
     ReadingContract,
     PageContract,

@@ -13,6 +13,6 @@ def metastore_flavor() -> Flavor:
         summary="A shared store on MySQL, MariaDB or Galera; opens ML Metadata's stores unchanged",
         config="metastore_flavor_mysql.config:MySQLConfig",
         store="metastore_flavor_mysql.store:MySQLMetadataStore",
-        capabilities=Capabilities(native_filter=True, snapshot=True),
+        capabilities=Capabilities(native_filter=True, snapshot=True, delete=True),
         interface_version=1,
     )

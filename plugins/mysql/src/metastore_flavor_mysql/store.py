@@ -24,7 +24,9 @@ class MySQLMetadataStore(EngineMetadataStore):
     """
 
     FLAVOR: ClassVar[str] = "mysql"
-    CAPABILITIES: ClassVar[Capabilities] = Capabilities(native_filter=True, snapshot=True)
+    CAPABILITIES: ClassVar[Capabilities] = Capabilities(
+        native_filter=True, snapshot=True, delete=True
+    )
     DATABASE: ClassVar[type[EngineDatabase]] = MySQLDatabase
 
     @classmethod

@@ -13,6 +13,6 @@ def metastore_flavor() -> Flavor:
         summary="A file on this machine; opens ML Metadata's SQLite stores unchanged",
         config="metastore_flavor_sqlite.config:SQLiteConfig",
         store="metastore_flavor_sqlite.store:SQLiteMetadataStore",
-        capabilities=Capabilities(native_filter=True, snapshot=True),
+        capabilities=Capabilities(native_filter=True, snapshot=True, delete=True),
         interface_version=1,
     )

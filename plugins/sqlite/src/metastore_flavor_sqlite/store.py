@@ -43,7 +43,9 @@ class SQLiteMetadataStore(SQLMetadataStore):
     """Removes the private copy that is read, where there is one."""
 
     FLAVOR: ClassVar[str] = "sqlite"
-    CAPABILITIES: ClassVar[Capabilities] = Capabilities(native_filter=True, snapshot=True)
+    CAPABILITIES: ClassVar[Capabilities] = Capabilities(
+        native_filter=True, snapshot=True, delete=True
+    )
 
     @classmethod
     def open(
