@@ -91,6 +91,9 @@ if TYPE_CHECKING:
     from metastore.query import OrderBy as OrderBy
     from metastore.query import TypeQuery as TypeQuery
     from metastore.store import Store as Store
+    from metastore.transfer import CopyReport as CopyReport
+    from metastore.transfer import Differences as Differences
+    from metastore.transfer import LeftOut as LeftOut
 
 _HOMES = {
     "base": "BaseMetadataStore OpenMode Transaction",
@@ -119,6 +122,7 @@ _HOMES = {
     "plugins._sources": "register_flavor",
     "query": "Cursor EventQuery Filter LinkQuery NodeQuery OrderBy TypeQuery",
     "store": "Store",
+    "transfer": "CopyReport Differences LeftOut",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

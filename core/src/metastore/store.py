@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -29,7 +32,9 @@ from metastore.views import (
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Store"]
+    from metastore.transfer import CopyReport, Progress
+
+__all__ = ["Store", "contexts_of"]
 
 V = TypeVar("V", ArtifactView, ExecutionView, ContextView)
 
@@ -408,6 +413,80 @@ class Store:
                 ) from error
             return cast("V", wrap([self._node(kind, node.id)])[0])
         raise AssertionError("the last attempt returns or raises")
+
+    # All of it, somewhere else.
+
+    def copy_to(
+        self,
+        other: Store,
+        *,
+        since: datetime | None = None,
+        pipeline: int | str | None = None,
+        merge: bool = False,
+        strict: bool = False,
+        dry_run: bool = False,
+        journal: str | os.PathLike[str] | None = None,
+        progress: Progress | None = None,
+    ) -> CopyReport:
+        """Copy what is in this store into another one, and compare the two; see docs/copying.md.
+
+        Parameters
+        ----------
+        other:
+            Where to; it may hold something already.
+        since:
+            Only what was created or changed since (an aware time), with what it hangs on.
+        pipeline:
+            Only the runs of the pipeline of that id (an int) or name (a text), with what hangs on
+            them.
+        merge:
+            Whether nodes of the other store that have the name or external id of one of these, and
+            are equal, are taken for the same; otherwise they are an error.
+        strict:
+            Whether it is an error that the other store cannot hold something, such as times.
+        dry_run:
+            Whether to count only.
+        journal:
+            A file that remembers what was copied: the same call goes on after a kill, and copies
+            what is new or changed the next time.
+        progress:
+            Called with what is done (``"copy"``, ``"compare"``), how many nodes, of how many.
+
+        Returns
+        -------
+        What was copied, what was left out, and `differences`, which is true where the comparison
+        found some.
+
+        Raises
+        ------
+        InvalidError, AlreadyExistsError
+            It cannot be copied; see `metastore.transfer.copy`.
+        """
+        from metastore import transfer
+
+        if since is not None and since.tzinfo is None:
+            raise InvalidError(
+                "the time since which to copy has no time zone",
+                hint="such as datetime.now(timezone.utc) - timedelta(days=7)",
+            )
+        return transfer.copy(
+            self.backend,
+            other.backend,
+            since_ms=None if since is None else int(since.timestamp() * 1000),
+            contexts=None if pipeline is None else lambda: contexts_of(self.pipeline(pipeline)),
+            merge=merge,
+            strict=strict,
+            dry_run=dry_run,
+            journal=None if journal is None else Path(journal),
+            progress=progress,
+        )
+
+
+def contexts_of(pipeline: Pipeline) -> Iterator[int]:
+    """Ids of the contexts that are the pipeline and its runs."""
+    yield pipeline.id
+    for run in pipeline.runs:
+        yield run.id
 
 
 def _kind(node: ArtifactView | ExecutionView | ContextView) -> NodeKind:

@@ -25,6 +25,7 @@ _NOUNS = {
     "context": Noun("metastore.cli.context:context", "What groups artifacts and executions."),
     "type": Noun("metastore.cli.type:type_", "Types: which properties nodes have."),
     "lineage": Noun("metastore.cli.lineage:lineage", "What an artifact was made from."),
+    "copy": Noun("metastore.cli.copy:copy", "Copy a store into another one."),
     "store": Noun("metastore.cli.store:store", "Named stores, and whether they answer."),
     "verify": Noun("metastore.cli.verify:verify", "Look for what is wrong in a store."),
     "upgrade": Noun("metastore.cli.upgrade:upgrade", "Bring an older store to the present schema."),

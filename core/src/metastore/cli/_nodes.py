@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from metastore.store import Store
 
 __all__ = [
+    "MOMENT",
     "Wanted",
     "combined",
     "did_you_mean",
@@ -110,9 +111,11 @@ class _Moment(click.ParamType[datetime]):
         return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
+MOMENT = _Moment()
+
 since_option = click.option(
     "--since",
-    type=_Moment(),
+    type=MOMENT,
     metavar="MOMENT",
     help="Only those created since: 2026-11-24, 2026-11-24T09:30 (UTC), or 30m, 12h, 7d, 2w ago.",
 )
