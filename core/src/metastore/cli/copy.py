@@ -17,8 +17,10 @@ from metastore.cli._errors import FAILED, Refused
 from metastore.cli._nodes import MOMENT
 from metastore.cli._options import debug_option, opened, without_password
 from metastore.errors import (
+    AlreadyExistsError,
     InvalidError,
-    StorageError,
+    MetastoreError,
+    NotFoundError,
     StoreNotFoundError,
 )
 
@@ -101,7 +103,8 @@ def copy(
         here = stack.enter_context(opened(source))
         there, capabilities = _target(target, stack, dry_run=dry_run)
         write = None if map_path is None or dry_run else stack.enter_context(_map(map_path))
-        path = journal or _journal_path(here, there)
+        names = (_name(source, here), _name(target, there))
+        path = journal or _journal_path(names)
         try:
             with shown_progress() as progress:
                 report = transfer.copy(
@@ -115,6 +118,7 @@ def copy(
                     strict=strict,
                     dry_run=dry_run,
                     journal=path,
+                    names=names,
                     page_size=batch or transfer.PAGE,
                     map_to=write,
                     progress=progress,
@@ -124,7 +128,9 @@ def copy(
         except InvalidError as error:
             # Not wrong to ask: it depends on what the stores hold.
             raise Refused(str(error)) from error
-        except (StorageError, OSError, TimeoutError, KeyboardInterrupt):
+        except (AlreadyExistsError, NotFoundError):
+            raise
+        except (MetastoreError, KeyboardInterrupt):
             if path is not None and not dry_run:
                 remark("the same command goes on where this one ended")
             raise
@@ -151,14 +157,22 @@ def _target(url: str, stack: ExitStack, *, dry_run: bool) -> tuple[Store, Capabi
         return stack.enter_context(empty), target_of(url).flavor.capabilities
 
 
-def _journal_path(source: Store, target: Store) -> Path | None:
+def _name(url: str, store: Store) -> str:
+    """What a store is called, from wherever the command is run."""
+    from metastore.config._target import target_of
+
+    target = target_of(url)
+    location = getattr(target.config.relative_to(Path.cwd()), "location", None)
+    return str(location(target.flavor.name)) if callable(location) else store.location
+
+
+def _journal_path(names: tuple[str, str]) -> Path | None:
     """Where it is remembered what was copied; None where one of them ends with the process."""
-    if "memory" in (source.flavor, target.flavor):
+    if any(name.startswith("memory:") for name in names):
         return None
     from platformdirs import user_state_path
 
-    both = json.dumps([source.location, target.location])
-    name = hashlib.sha256(both.encode()).hexdigest()[:20]
+    name = hashlib.sha256(json.dumps(names).encode()).hexdigest()[:20]
     return user_state_path("metastore") / "copies" / f"{name}.jsonl"
 
 

@@ -193,10 +193,11 @@ class Comparison:
 
     def _compare_links(self, kind: LinkKind, pairs: Sequence[tuple[int, int]]) -> None:
         contexts, others = self._ids[NodeKind.CONTEXT], self._ids[kind.other]
+        without = self._without if kind is LinkKind.PARENT else ()
         expected = set()
         for link in self._read_links(self._left, kind, [one for one, _ in pairs]):
             context, other = contexts.get(link[0]), others.get(link[1])
-            if context is not None and other is not None and link not in self._without:
+            if context is not None and other is not None and link not in without:
                 expected.add((context, other))
         stored = self._read_links(self._right, kind, [other for _, other in pairs])
         for context, other in sorted(expected - stored):

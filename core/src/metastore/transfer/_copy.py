@@ -15,6 +15,7 @@ from metastore.model import NodeKind
 from metastore.query import NodeQuery, check_number
 from metastore.transfer._compare import Comparison, Progress
 from metastore.transfer._content import fingerprint
+from metastore.transfer._dangling import Dangling
 from metastore.transfer._journal import Journal
 from metastore.transfer._nodes import NodeCopier
 from metastore.transfer._parents import ParentCopier
@@ -57,6 +58,7 @@ def copy(
     strict: bool = False,
     dry_run: bool = False,
     journal: Path | None = None,
+    names: tuple[str, str] | None = None,
     page_size: int = PAGE,
     map_to: Callable[[NodeKind, int, int], None] | None = None,
     progress: Progress | None = None,
@@ -89,6 +91,8 @@ def copy(
     journal:
         The file that remembers what was copied: with it a copy that was killed goes on, and the
         next one copies what is new or changed.  None: nothing is remembered.
+    names:
+        What the two stores are called in the journal; by default their locations.
     page_size:
         Nodes of a batch.
     map_to:
@@ -120,7 +124,7 @@ def copy(
     wanted = _Wanted(since_ms, contexts, merge, strict, dry_run, page_size, progress, told)
     capabilities = target_capabilities or target.CAPABILITIES
     kept = Journal(journal, write=not dry_run)
-    with _snapshot(source), kept.opened(source.location, target.location):
+    with _snapshot(source), kept.opened(*(names or (source.location, target.location))):
         run = _Copy(source, target, wanted, kept, capabilities)
         run.run()
         if map_to is not None and not dry_run:
@@ -168,13 +172,18 @@ class _Copy:
         self._write_types(plan)
         copier = NodeCopier(source, self._writer, self.report, plan)
         parents = ParentCopier(source, self._writer, self.report)
+        dangling = Dangling(source, self.report) if selection.is_all else None
         done, total = 0, sum(map(selection.count, _ORDER))
         for kind in _ORDER:
             for page in selection.pages(kind, wanted.page_size):
                 copier.copy(kind, page, is_part=not selection.is_all)
+                if dangling:
+                    dangling.see(kind, page)
                 done += len(page)
                 if wanted.progress:
                     wanted.progress("copy", done, total)
+            if dangling:
+                dangling.finish(kind)
             if kind is NodeKind.CONTEXT:
                 parents.copy(wanted.page_size)
         if wanted.dry_run:
