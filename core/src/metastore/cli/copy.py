@@ -159,16 +159,21 @@ def _target(url: str, stack: ExitStack, *, dry_run: bool) -> tuple[Store, Capabi
 
 def _name(url: str, store: Store) -> str:
     """What a store is called, from wherever the command is run."""
-    from metastore.config._target import target_of
+    from metastore.config._target import quoted, target_of
 
-    target = target_of(url)
-    location = getattr(target.config.relative_to(Path.cwd()), "location", None)
-    return str(location(target.flavor.name)) if callable(location) else store.location
+    name = store.location
+    for _, value in target_of(url).config:
+        # One file has many paths.
+        if isinstance(value, Path):
+            for text in (str(value), quoted(value.as_posix())):
+                if name.endswith(f"/{text}"):
+                    return name.removesuffix(text) + str(value.resolve())
+    return name
 
 
 def _journal_path(names: tuple[str, str]) -> Path | None:
     """Where it is remembered what was copied; None where one of them ends with the process."""
-    if any(name.startswith("memory:") for name in names):
+    if any(name.endswith("://") for name in names):
         return None
     from platformdirs import user_state_path
 
