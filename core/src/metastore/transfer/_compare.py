@@ -55,7 +55,8 @@ def compare(
     Parameters
     ----------
     left, right:
-        The stores, open.  Times and doubles are compared as far as both can hold them.
+        The stores, open; the right one is the copy, if one is: times and doubles are compared as
+        far as it can be given them.
     page_size:
         Nodes that are read at once.
     progress:
@@ -93,9 +94,9 @@ class Comparison:
         self._lenient = set(lenient_types)
         self._without = set(without_parents)
         self._selection = selection or Selection(left)
-        both = (left.CAPABILITIES, right.CAPABILITIES)
-        self._times = all(each.given_times for each in both)
-        self._exact = all(each.exact_doubles for each in both)
+        # A store of times of its own says them truly: it is the other one that has to keep them.
+        self._times = right.CAPABILITIES.given_times
+        self._exact = right.CAPABILITIES.exact_doubles
         self._types: dict[int, Type] = {}
         self._keys: dict[int, TypeKey] = {}
 

@@ -206,7 +206,7 @@ class _Copy:
         Some nodes of the beginning and of the end are looked at; all are, by the comparison.
         """
         keys = {each.id: each.key for each in types_of(self._target)}
-        given = self._source.CAPABILITIES.given_times and self._capabilities.given_times
+        given = self._capabilities.given_times
         for kind in _ORDER:
             some = self._journal.ids[kind].ends(_CHECKED)
             if not some:
@@ -294,9 +294,7 @@ class _Copy:
                 self._wanted.told(note)
 
     def _merge(self, selection: Selection, plan: TypePlan) -> None:
-        strangers = Strangers(
-            self._source, self._target, self._journal.ids, plan.by_id, merge=self._wanted.merge
-        )
+        strangers = Strangers(self._target, self._journal.ids, plan.by_id, merge=self._wanted.merge)
         same = strangers.found(selection, self._wanted.page_size)
         # All of them are looked for before one is remembered: others may stand in the way.
         kept: list[tuple[NodeKind, Sequence[tuple[int, int]]]] = [*same]

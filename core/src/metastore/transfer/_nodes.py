@@ -28,9 +28,7 @@ class NodeCopier:
     ) -> None:
         self._source, self._writer, self._report = source, writer, report
         self._types = plan.by_id
-        both = (source.CAPABILITIES.given_times, writer.times)
-        self._times = all(both)
-        self._exact = source.CAPABILITIES.exact_doubles and writer.exact_doubles
+        self._times, self._exact = writer.times, writer.exact_doubles
         self._event_ends: list[int] = []
 
     def copy(self, kind: NodeKind, page: Sequence[AnyNode], *, is_part: bool) -> None:

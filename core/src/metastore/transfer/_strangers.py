@@ -40,19 +40,17 @@ class Strangers:
 
     def __init__(
         self,
-        source: BaseMetadataStore,
         target: BaseMetadataStore,
         ids: Ids,
         types: dict[int, Type],
         *,
         merge: bool,
     ) -> None:
-        self._source, self._target, self._ids = source, target, ids
+        self._target, self._ids = target, ids
         self._types, self._merge = types, merge
         self._keys = {each.id: each.key for each in types_of(target)}
-        both = (source.CAPABILITIES, target.CAPABILITIES)
-        self._exact = all(each.exact_doubles for each in both)
-        self._times = all(each.given_times for each in both)
+        self._exact = target.CAPABILITIES.exact_doubles
+        self._times = target.CAPABILITIES.given_times
         self._taken = _Refused()
         self._unequal = _Refused()
 
