@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from metastore import Batch, EventType, NodeKind, NodeQuery, PropertyKind
+from metastore.batch import NodeRef
 from metastore.cli import cli
 from metastore.errors import SchemaVersionError
+from metastore.model import Value
 from metastore.testing import compare_stores
 from metastore.transfer import compare, copy
 
@@ -54,8 +56,9 @@ def history(path: Path, artifacts: int) -> None:
             batch = Batch()
             run = batch.context("T", name=f"run {start}")
             batch.parent(run, pipeline_id)
+            execution: NodeRef = 0
             for number in range(start, min(start + 1000, artifacts)):
-                values = {"n": number, "x": number / 7, "s": f"text {number}"}
+                values: dict[str, Value] = {"n": number, "x": number / 7, "s": f"text {number}"}
                 if number % 10 == 0:
                     execution = batch.execution("T", properties=values)
                     batch.association(run, execution)

@@ -38,8 +38,11 @@ def _lines(
             return
         said[what] = moment
         seconds = moment - start
-        rate = f", {done / seconds:.0f} a second" if seconds >= 1 else ""
-        remark(f"{what}: {done} of {total} nodes{rate}")
+        rate = left = ""
+        if seconds >= 1 and done:
+            rate = f", {done / seconds:.0f} a second"
+            left = f", {seconds / done * (total - done):.0f} s left" if done < total else ""
+        remark(f"{what}: {done} of {total} nodes{rate}{left}")
 
     return update
 

@@ -214,11 +214,14 @@ def _show(report: CopyReport, *, as_json: bool) -> None:
         _json.write_object(_fields(report))
         return
     rows = [
-        [kind, *(str(each[kind]) for each in (report.created, report.updated, report.unchanged))]
+        [
+            f"{kind}s",
+            *(str(each[kind]) for each in (report.created, report.updated, report.unchanged)),
+        ]
         for kind in _KINDS
     ]
     new = "WOULD BE NEW" if report.dry_run else "NEW"
-    titles = ("", new, "CHANGED" if not report.dry_run else "WOULD CHANGE", "THERE BEFORE")
+    titles = ("WHAT", new, "CHANGED" if not report.dry_run else "WOULD CHANGE", "THERE BEFORE")
     table([Column(each) for each in titles], rows)
     for reason, left in report.left_out.items():
         remark(f"left out: {left.count} {reason}, such as {'; '.join(left.examples)}")
