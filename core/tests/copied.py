@@ -19,9 +19,10 @@ from metastore import (
     StorageError,
     WrittenBatch,
 )
+from metastore.memory import Tables
 from metastore.model import Value
 
-__all__ = ["Limited", "PowerCut", "full", "grow", "other_ids"]
+__all__ = ["Limited", "PowerCut", "full", "grow", "other_ids", "rows"]
 
 ARTIFACT, EXECUTION, CONTEXT = NodeKind.ARTIFACT, NodeKind.EXECUTION, NodeKind.CONTEXT
 
@@ -168,3 +169,9 @@ class PowerCut(MemoryMetadataStore):
         if self.after:
             super().write(batch)
         raise StorageError("the line is cut")
+
+
+def rows(store: MemoryMetadataStore) -> Tables:
+    """The tables of a store, to damage."""
+    assert store._tables is not None
+    return store._tables

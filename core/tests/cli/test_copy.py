@@ -14,8 +14,8 @@ import pytest
 from metastore import Batch, MemoryMetadataStore, NodeKind, PropertyKind, Store, StoreNotFoundError
 from metastore.cli._progress import _lines, shown_progress
 from metastore.model import LinkKind
-from tests.copied import Limited, full
 
+from ..copied import Limited, full  # noqa: TID252 - the same stores as in the tests of copy()
 from .helper import Command, on_screen
 from .test_json import promised
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from array import array
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,7 +194,7 @@ class _Copy:
             target,
             self._journal.ids,
             progress=wanted.progress,
-            lenient_types=plan.known,
+            lenient_types=plan.lenient,
             without_parents=parents.left_out,
             selection=selection,
         )
@@ -297,8 +298,12 @@ class _Copy:
         strangers = Strangers(self._target, self._journal.ids, plan.by_id, merge=self._wanted.merge)
         same = strangers.found(selection, self._wanted.page_size)
         # All of them are looked for before one is remembered: others may stand in the way.
-        kept: list[tuple[NodeKind, Sequence[tuple[int, int]]]] = [*same]
-        for kind, pairs in kept:
+        kept = [
+            (kind, array("q", (one for one, _ in pairs)), array("q", (one for _, one in pairs)))
+            for kind, pairs in same
+        ]
+        for kind, sources, targets in kept:
+            pairs = [*zip(sources, targets, strict=True)]
             self._journal.acknowledge(kind, pairs, merged=True)
 
     def _write_types(self, plan: TypePlan) -> None:

@@ -40,10 +40,13 @@ class TypePlan:
         self.unchanged = 0
         self.known: set[TypeKey] = set()
         """Types that the target had."""
+        self.lenient: set[TypeKey] = set()
+        """Types that need not be the same in the end: the target had them, or a note says why."""
         stored: dict[TypeKey, Type] = {}
         for each in types_of(target):
             stored.setdefault(each.key, each)
         self.known.update(stored)
+        self.lenient.update(stored)
         owners = {each.external_id: each.key for each in stored.values() if each.external_id}
         for each in self._merged(types_of(source)):
             self._plan(each, stored.get(each.key), owners)
@@ -69,9 +72,11 @@ class TypePlan:
         if base is not None and base not in SIMPLE_TYPES[each.kind]:
             self.notes.append(f"{label} is written without its base type, which is no simple type")
             base = None
+            self.lenient.add(each.key)
         if external_id is not None and owners.setdefault(external_id, each.key) != each.key:
             self.notes.append(f"{label} is written without its external id, which another type has")
             external_id = None
+            self.lenient.add(each.key)
         if there is not None:
             _check_kinds(each.key, there.properties, each.properties, "the target")
             if base is not None and there.base_type not in (None, base):
@@ -82,15 +87,9 @@ class TypePlan:
                     offender=Offender(f"{each.kind.label} type", name=each.name),
                 )
             if external_id is not None and there.external_id not in (None, external_id):
-                self.notes.append(f"{label} keeps the external id that it has in the target")
+                self.notes.append(f"{label} keeps the external id of the target")
                 external_id = None
-            for what, here, other in (
-                ("description", each.description, there.description),
-                ("input type", each.input_type, there.input_type),
-                ("output type", each.output_type, there.output_type),
-            ):
-                if here != other:
-                    self.notes.append(f"{label} keeps the {what} that it has in the target")
+            self.notes += (f"{label} keeps the {what}" for what in _kept(each, there))
             if (
                 each.properties.keys() <= there.properties.keys()
                 and base in (None, there.base_type)
@@ -111,6 +110,17 @@ class TypePlan:
                 can_omit_properties=True,
             )
         )
+
+
+def _kept(here: Type, there: Type) -> Iterable[str]:
+    """What of a type that is in the target already is not changed, and is another one."""
+    for what, one, other in (
+        ("description", here.description, there.description),
+        ("input type", here.input_type, there.input_type),
+        ("output type", here.output_type, there.output_type),
+    ):
+        if one != other:
+            yield f"{what} of the target"
 
 
 def _check_kinds(
