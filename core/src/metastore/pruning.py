@@ -323,9 +323,7 @@ def _executions_of(backend: BaseMetadataStore, runs: Sequence[int]) -> list[tupl
     return [(link.context_id, link.other_id) for link in links]
 
 
-def _in_other_runs(
-    backend: BaseMetadataStore, executions: set[int], runs: array[int]
-) -> set[int]:
+def _in_other_runs(backend: BaseMetadataStore, executions: set[int], runs: array[int]) -> set[int]:
     """Those of the executions that are a part of a run which is none of these."""
     found: set[int] = set()
     for some in _portions_of(sorted(executions)):
@@ -344,9 +342,7 @@ def _pipelines_among(backend: BaseMetadataStore, contexts: Collection[int]) -> s
     return _among(backend, contexts, pipelines.pipelines_query())
 
 
-def _among(
-    backend: BaseMetadataStore, contexts: Collection[int], query: NodeQuery
-) -> set[int]:
+def _among(backend: BaseMetadataStore, contexts: Collection[int], query: NodeQuery) -> set[int]:
     if not contexts:
         return set()
     wanted = NodeQuery(NodeKind.CONTEXT, ids=sorted(contexts), type_names=query.type_names)

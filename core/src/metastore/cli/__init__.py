@@ -28,6 +28,7 @@ _NOUNS = {
     "copy": Noun("metastore.cli.copy:copy", "Copy a store into another one."),
     "store": Noun("metastore.cli.store:store", "Named stores, and whether they answer."),
     "verify": Noun("metastore.cli.verify:verify", "Look for what is wrong in a store."),
+    "prune": Noun("metastore.cli.prune:prune", "Delete old runs."),
     "upgrade": Noun("metastore.cli.upgrade:upgrade", "Bring an older store to the present schema."),
     "flavor": Noun("metastore.cli.flavor:flavor", "The installed flavors: kinds of stores."),
 }

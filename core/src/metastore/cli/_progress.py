@@ -14,16 +14,17 @@ _SECONDS = 10.0
 
 
 @contextmanager
-def shown_progress() -> Iterator[Callable[[str, int, int], None]]:
+def shown_progress(counted: str = "nodes") -> Iterator[Callable[[str, int, int], None]]:
     """Gives what is to be called with what is done, how much of it, and how much there is."""
     if sys.stderr.isatty():
         with _bar() as update:
             yield update
     else:
-        yield _lines()
+        yield _lines(counted)
 
 
 def _lines(
+    counted: str = "nodes",
     now: Callable[[], float] = time.monotonic,
 ) -> Callable[[str, int, int], None]:
     from metastore.cli._output import remark
@@ -42,7 +43,7 @@ def _lines(
         if seconds >= 1 and done:
             rate = f", {done / seconds:.0f} a second"
             left = f", {seconds / done * (total - done):.0f} s left" if done < total else ""
-        remark(f"{what}: {done} of {total} nodes{rate}{left}")
+        remark(f"{what}: {done} of {total} {counted}{rate}{left}")
 
     return update
 
@@ -60,7 +61,7 @@ def _bar() -> Iterator[Callable[[str, int, int], None]]:
     )
 
     class Rate(TextColumn):
-        """Nodes a second."""
+        """How many a second."""
 
         def __init__(self) -> None:
             super().__init__("")

@@ -15,7 +15,7 @@ from metastore.pipelines._cmf import CMF
 from metastore.pipelines._convention import Convention
 from metastore.pipelines._kfp import KubeflowPipelines
 from metastore.pipelines._ours import Ours
-from metastore.pipelines._records import RunRecord, StepRecord
+from metastore.pipelines._records import RunRecord, StepRecord, has_ended
 from metastore.pipelines._tfx import TFXComponentRuns, TFXNodes
 from metastore.query import LinkQuery, NodeQuery
 
@@ -27,6 +27,7 @@ __all__ = [
     "convention_of",
     "describe_runs",
     "describe_steps",
+    "has_ended",
     "pipelines_query",
     "runs_of",
     "runs_of_executions",

@@ -96,9 +96,9 @@ class DeleteContract(ContractBase):
         assert done == Deleted(*counts[kind], 0 if kind is CONTEXT else 3, number)
 
     def test_all_kinds_at_once(self, store: BaseMetadataStore) -> None:
-        """Nodes of several kinds are deleted together; what hangs on two of them counts once. [15.1]
+        """Nodes of several kinds are deleted together; what hangs on two counts once. [15.1]
 
-        On failure: an event whose artifact and execution both go was counted, or looked for, twice.
+        On failure: an event whose artifact and execution both go was counted twice.
         """
         needs(store, "delete")
         empty = contents(store)

@@ -216,6 +216,23 @@ class SQLiteDatabase(Database):
                     raise translate(error, self.location) from error
                 time.sleep(0.01)
 
+    def vacuum(self) -> None:
+        """Give the room of deleted rows back, and put the write-ahead log into the file.
+
+        Needs about the file's size of room beside it.
+
+        Raises
+        ------
+        BusyError, StorageError
+            Others use the file, or there is no room; it is as it was.
+        """
+        try:
+            with self._connection() as connection:
+                connection.driver.execute("VACUUM")
+                connection.driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except _DRIVER_ERRORS as error:
+            raise translate(error, self.location) from error
+
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
         if self._owner != os.getpid():

@@ -115,6 +115,14 @@ class SQLiteMetadataStore(SQLMetadataStore):
         check_path(path, creating=False)
         return upgrade_file(config, f"sqlite:///{path_in_url(path)}")
 
+    def shrink(self) -> bool:
+        """Write the file anew without the room that deleted rows have left (VACUUM)."""
+        self._check_writable()
+        database = self._database
+        assert isinstance(database, SQLiteDatabase)
+        database.vacuum()
+        return True
+
     def close(self) -> None:
         """Close every connection; of a store of an older schema, remove the copy."""
         super().close()
