@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -29,15 +30,13 @@ def store() -> Iterator[Store]:
 
 def _run(store: Store, pipeline: str, *inputs: str, output: str, fails: bool = False) -> int:
     """Record a run of one step; the id of its context."""
-    try:
-        with store.run(pipeline) as run, run.step("work") as step:
-            for uri in inputs:
-                step.input(uri.strip("/"), uri)
-            step.output("out", uri=output, reuse="uri")
-            if fails:
-                raise RuntimeError("it failed")
-    except RuntimeError:
-        pass
+    run = store.run(pipeline)
+    with suppress(RuntimeError), run, run.step("work") as step:
+        for uri in inputs:
+            step.input(uri.strip("/"), uri)
+        step.output("out", uri=output, reuse="uri")
+        if fails:
+            raise RuntimeError("it failed")
     return run.id
 
 

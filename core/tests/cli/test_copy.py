@@ -185,7 +185,7 @@ def test_a_password_is_refused(command: Command) -> None:
 def test_lines_come_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
     """Elsewhere than on a terminal a line is written every ten seconds, and one at the end."""
     moments = iter([0.0, 5.0, 10.0, 12.0, 20.0])
-    update = _lines(lambda: next(moments))
+    update = _lines(now=lambda: next(moments))
     for done in (1, 500, 1000, 1100, 2000):
         update("copy", done, 2000)
     assert capsys.readouterr().err.splitlines() == [

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,7 @@ def path(tmp_path: Path) -> Path:
     """A store with three runs of "old" and one of "new", which read what the last of them wrote."""
     found = tmp_path / "store.db"
     with connect(found) as store:
+        made: Any = None
         for number in range(3):
             with store.run("old") as run, run.step("make") as step:
                 step.input("raw", f"/raw/{number}")

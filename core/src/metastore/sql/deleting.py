@@ -79,4 +79,4 @@ def _delete(session: Session, table: Table, column: Column[int], ids: Sequence[i
         lambda: delete(table).where(database.in_list(column, "ids", shape)),
     )
     session.execute(statement.text, statement.parameters({"ids": database.bind_list(ids, shape)}))
-    return max(session.cursor.rowcount, 0)
+    return max(int(session.cursor.rowcount), 0)
