@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -269,3 +271,47 @@ def test_other_server(trouble: Trouble, tmp_path: Path) -> None:
         assert "refused" in str(forward.error)
         path.write_text(good)
         assert greeting(forward.port) == b"hello"
+
+
+def test_proxy(trouble: Trouble) -> None:
+    """Requests and WebSockets go through the proxy that the kubeconfig names."""
+    asked: list[bytes] = []
+
+    def serve(client: socket.socket) -> None:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += client.recv(1)
+        asked.append(head.split(b"\r\n")[0])
+        with socket.create_connection(("127.0.0.1", trouble.world.server.port)) as server:
+            client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            back = threading.Thread(target=_copy, args=(server, client))
+            back.start()
+            _copy(client, server)
+            back.join()
+
+    proxy = Backend(serve)
+    try:
+        path = trouble.world.kubeconfig()
+        config = json.loads(path.read_text())
+        config["clusters"][0]["cluster"] |= {
+            "server": "https://only.the.proxy.knows:6443",
+            "tls-server-name": "127.0.0.1",
+            "proxy-url": f"http://127.0.0.1:{proxy.port}",
+        }
+        path.write_text(json.dumps(config))
+        cluster = Cluster.load(trouble.world.config(path, namespace=trouble.namespace))
+        with PortForward(cluster, service="db", port=3306) as forward:
+            forward.check()
+            assert greeting(forward.port) == b"hello"
+        assert len(asked) >= 3
+        assert {each.split()[1] for each in asked} == {b"only.the.proxy.knows:6443"}
+    finally:
+        proxy.close()
+
+
+def _copy(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+    with contextlib.suppress(OSError):
+        sink.shutdown(socket.SHUT_RDWR)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -14,6 +13,7 @@ from metastore.kube import access as _access
 from metastore.kube.access import Access
 from metastore.kube.failures import (
     Call,
+    CutError,
     UnauthorizedError,
     UnreachableError,
     not_an_api,
@@ -54,6 +54,8 @@ class Cluster:
         self.config = config
         self._lock = threading.Lock()
         self._current: Access | None = None
+        self._last: Access | None = None
+        """The last one that was read: names and places, even if it can no longer be used."""
         watch_forks(self)
 
     @classmethod
@@ -79,22 +81,22 @@ class Cluster:
     @property
     def namespace(self) -> str:
         """The one of the config, else of the context or the pod, else ``default``."""
-        return self._access().namespace
+        return self._known().namespace
 
     @property
     def context(self) -> str | None:
         """The context of the kubeconfig; None in a pod."""
-        return self._access().context
+        return self._known().context
 
     @property
     def in_cluster(self) -> bool:
         """Whether the configuration is that of the pod we run in."""
-        return self._access().context is None
+        return self._known().context is None
 
     @property
     def location(self) -> str:
         """The API server and who is meant there, for people: without secrets."""
-        current = self._access()
+        current = self._known()
         return f"{current.server} ({current.context or 'in cluster'})"
 
     def __repr__(self) -> str:
@@ -147,9 +149,17 @@ class Cluster:
             }
             path = f"{path}?{urlencode(texts)}"
         seconds = self.config.connect_timeout if timeout is None else timeout
-        return self.using(
-            lambda current: _send(current, method.upper(), path, body, content_type, seconds)
-        )
+
+        def send(current: Access) -> dict[str, Any]:
+            return _send(current, method.upper(), path, body, content_type, seconds)
+
+        try:
+            return self.using(send)
+        except CutError:
+            # A connection that was kept for later may have ended in the very moment of its use.
+            if method.upper() != "GET":
+                raise
+            return self.using(send)
 
     def ready_pod(
         self,
@@ -240,12 +250,15 @@ class Cluster:
             self._forget(current)
             raise
 
+    def _known(self) -> Access:
+        return self._last or self._access()
+
     def _access(self, instead_of: Access | None = None) -> Access:
         with self._lock:
             current = self._current
-            if current is None or current is instead_of or current.pid != os.getpid():
+            if current is None or current is instead_of or current.is_over:
                 # Many threads may ask at once; one of them reads, and runs a program for it.
-                current = self._current = _access.load(self.config)
+                current = self._current = self._last = _access.load(self.config)
             return current
 
     def _forget(self, current: Access) -> None:
@@ -256,7 +269,7 @@ class Cluster:
     def leave_parent(self) -> None:
         """In a forked child, where another thread of the parent's may have held the lock."""
         # Its connections are the parent's.
-        keep_for_ever(self._current)
+        keep_for_ever((self._current, self._last))
         self._lock = threading.Lock()
         self._current = None
 
@@ -271,7 +284,7 @@ def _send(
     status: int
     try:
         # A pair: client 35 takes a single float for no timeout at all.
-        answer = current.rest.request(
+        answer = current.client().request(
             method,
             current.configuration.host + path,
             headers=headers,

@@ -27,6 +27,7 @@ from metastore.errors import (
 
 __all__ = [
     "Call",
+    "CutError",
     "UnauthorizedError",
     "UnreachableError",
     "not_an_api",
@@ -50,6 +51,10 @@ class UnauthorizedError(OpenError):
 
 class UnreachableError(StorageError):
     """No answer came from the API server; whoever tries again may have more luck."""
+
+
+class CutError(UnreachableError):
+    """The connection ended before the answer came: what was asked may have been done."""
 
 
 class Call(NamedTuple):
@@ -226,7 +231,7 @@ def unreachable(error: BaseException, server: str, timeout: float) -> MetastoreE
             " client certificate",
         )
     if has(ConnectionError):
-        return UnreachableError(
+        return CutError(
             f"the API server {server} closed the connection without an answer",
             hint="try again; a proxy or load balancer may stand in between",
         )
