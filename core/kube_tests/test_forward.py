@@ -67,6 +67,10 @@ def test_fifty_at_once(pod: str, forward: Forward) -> None:
         answers = [(read_line(client), read_line(client)) for client in clients]
     assert answers == [(b"hello", b"%d" % number) for number in range(50)]
     assert opened.error is None
+    # Nothing is kept of a connection that ended.
+    listener = opened._listener
+    assert listener is not None
+    eventually(lambda: not listener._clients and not listener._tunnels)
 
 
 def test_replaced_pod(world: World, namespace: str, pod: str, forward: Forward) -> None:
@@ -196,6 +200,8 @@ def test_use_after_close(pod: str, forward: Forward) -> None:
     opened = forward()
     with connected(opened.port) as client:
         assert read_line(client) == b"hello"
+        # Sooner than anything else would wake its thread.
+        client.settimeout(20)
         opened.close()
         opened.close()
         assert read_exactly(client, 1) == b""
@@ -285,6 +291,8 @@ def test_back_pressure_down(world: World, namespace: str, pod: str, forward: For
 
     def serve(connection: socket.socket) -> None:
         connection.sendall(b"loud\n")
+        if connection.recv(1) != b"!":
+            return
         connection.settimeout(2)
         taken.append(_push(connection, 64 * MIB))
         stalled.set()
@@ -296,10 +304,9 @@ def test_back_pressure_down(world: World, namespace: str, pod: str, forward: For
         world.lead(namespace, pod, loud.port)
         opened = forward()
         eventually(lambda: greeting(opened.port) == b"loud")
-        taken.clear()
-        stalled.clear()
         with connected(opened.port) as client:
             assert read_line(client) == b"loud"
+            client.sendall(b"!")
             assert stalled.wait(PATIENCE)
             assert taken[-1] < 40 * MIB
             assert len(read_exactly(client, 64 * MIB)) == 64 * MIB
