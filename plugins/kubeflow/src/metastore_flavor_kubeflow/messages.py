@@ -225,7 +225,7 @@ def fill_type_fields(message: Any, type: Any, base_type: str | None) -> None:
 
 def type_of(kind: NodeKind, message: Any) -> Type:
     """The type that a server's message is."""
-    structures = (None, None)
+    structures: tuple[str | None, str | None] = (None, None)
     if kind is NodeKind.EXECUTION:
         structures = (_structure(message, "input_type"), _structure(message, "output_type"))
     return Type(

@@ -119,11 +119,11 @@ def address_in_pod(config: KubeflowConfig, environment: Mapping[str, str]) -> Ad
     """
     tls = environment.get("METADATA_TLS_ENABLED", "").strip().lower() in ("1", "true", "yes")
     ca = environment.get("CA_CERT_PATH", "").strip() if tls else ""
-    known = {"tls": tls, "ca": Path(ca) if ca else None}
+    ca_file = Path(ca) if ca else None
     if config.namespace is not None or config.service != "metadata-grpc-service":
         # Said by people: the variables are those of this pod's namespace.
         host = f"{config.service}.{config.namespace or _namespace_of_pod()}"
-        return Address(host, config.port or _PORT, **known)
+        return Address(host, config.port or _PORT, tls=tls, ca=ca_file)
     link_host, link_port = _of_link(environment.get("METADATA_GRPC_SERVICE_PORT", "").strip())
     host = (
         environment.get("METADATA_GRPC_SERVICE_HOST", "").strip()
@@ -134,7 +134,7 @@ def address_in_pod(config: KubeflowConfig, environment: Mapping[str, str]) -> Ad
     port = config.port or link_port
     if port is None:
         port = _port(environment.get("METADATA_GRPC_SERVICE_SERVICE_PORT", "").strip()) or _PORT
-    return Address(host, port, **known)
+    return Address(host, port, tls=tls, ca=ca_file)
 
 
 def _of_link(text: str) -> tuple[str | None, int | None]:

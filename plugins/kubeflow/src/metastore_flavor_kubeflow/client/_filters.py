@@ -17,6 +17,7 @@ from typing import Any
 from metastore import ArtifactState, EventType, ExecutionState, Filter
 from metastore.query.tree import (
     AliasKind,
+    Arithmetic,
     Column,
     Comparison,
     Condition,
@@ -60,7 +61,7 @@ _COLUMNS = frozenset(
 _SIGNS = frozenset({"=", "<", "<=", ">", ">="})
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "="}
 
-_ALIAS_COLUMNS = {
+_ALIAS_COLUMNS: dict[AliasKind, set[str]] = {
     AliasKind.EVENTS: {"type", "milliseconds_since_epoch", "artifact_id", "execution_id"},
     **{each: {"id", "name", "type"} for each in AliasKind if each is not AliasKind.EVENTS},
 }
@@ -237,7 +238,6 @@ def _terms(predicate: Predicate) -> Sequence[Term]:
 def _uses_property(term: Term) -> bool:
     if isinstance(term, Property):
         return True
-    parts = getattr(term, "arguments", ()) or (
-        (term.left, term.right) if hasattr(term, "left") else ()
-    )
-    return any(map(_uses_property, parts))
+    if isinstance(term, Arithmetic):
+        return _uses_property(term.left) or _uses_property(term.right)
+    return any(map(_uses_property, getattr(term, "arguments", ())))
