@@ -150,6 +150,11 @@ class KubeflowMetadataStore(BaseMetadataStore):
         self._channel.check()
         return self._nodes.read(query, self)
 
+    def count(self, query: NodeQuery) -> int:
+        """How many nodes the query asks for: the protocol counts nothing, so they are all read."""
+        self._channel.check()
+        return self._nodes.count(query, self)
+
     def read_events(self, query: EventQuery) -> list[Event]:
         """The events that the query asks for."""
         self._channel.check()

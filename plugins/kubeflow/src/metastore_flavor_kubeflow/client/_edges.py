@@ -19,6 +19,9 @@ __all__ = ["Edges"]
 _OTHER = {LinkKind.ATTRIBUTION: NodeKind.ARTIFACT, LinkKind.ASSOCIATION: NodeKind.EXECUTION}
 _LINKS = {LinkKind.ATTRIBUTION: "attributions", LinkKind.ASSOCIATION: "associations"}
 
+_FEW = 3
+"""Contexts whose parents are asked for one by one, where the server has no call for several."""
+
 _LINEAGE = "GetLineageSubgraph"
 """With no hops it gives the links of a hundred nodes at once, which no other call does."""
 
@@ -88,11 +91,13 @@ class Edges:
         """The ids of all nodes of a kind."""
         return [message.id for message in self._pages(f"Get{kind.label.capitalize()}s", kind)]
 
-    def _pages(self, rpc: str, kind: NodeKind, **fields: Any) -> Iterator[Any]:
+    def _pages(self, rpc: str, kind: NodeKind, predicate: str = "", **fields: Any) -> Iterator[Any]:
         """The messages of a list, in the order of their ids."""
         size, token = PAGE, ""
         while True:
             options = {"max_result_size": size, "next_page_token": token}
+            if predicate:
+                options["filter_query"] = predicate
             try:
                 response = self._service.channel.read(
                     rpc, (StatusCode.RESOURCE_EXHAUSTED,), options=options, **fields
@@ -193,42 +198,67 @@ class Edges:
 
     # Links of contexts with their parents.
 
+    def kin(self, which: str, contexts: Iterable[int]) -> Iterator[tuple[int, Any]]:
+        """Pairs of a context's id and one of its parents ("Parent") or children ("Children")."""
+        wanted = sorted({id for id in contexts if is_id(id)})
+        for response in self._service.in_portions(wanted, lambda some: self._kin(which, some)):
+            yield from response
+
     def _parents(
         self, contexts: Sequence[int] | None, parents: Sequence[int] | None
     ) -> Iterator[Link]:
         if contexts is not None and (parents is None or len(contexts) <= len(parents)):
-            for child, above in self._family("Parent", contexts):
-                yield Link(child, above)
+            for child, above in self.kin("Parent", contexts):
+                yield Link(child, above.id)
         elif parents is not None:
-            for above, child in self._family("Children", parents):
-                yield Link(child, above)
+            for above, child in self.kin("Children", parents):
+                yield Link(child.id, above)
         else:
-            for child, above in self._family("Parent", self._all_ids(NodeKind.CONTEXT)):
-                yield Link(child, above)
+            for child, above in self.kin("Parent", self._all_ids(NodeKind.CONTEXT)):
+                yield Link(child, above.id)
 
-    def _family(self, which: str, contexts: Sequence[int]) -> Iterator[tuple[int, int]]:
-        """Pairs of a context and a parent (a child) of it."""
-        wanted = sorted({id for id in contexts if is_id(id)})
+    def _kin(self, which: str, contexts: Sequence[int]) -> list[tuple[int, Any]]:
+        too_large = (StatusCode.RESOURCE_EXHAUSTED,)
         many = f"Get{which}ContextsByContexts"
-        too_large: tuple[StatusCode, ...] = (StatusCode.RESOURCE_EXHAUSTED,)
+        try:
+            response = self._service.optional(many, too_large, context_ids=contexts)
+            if response is None:
+                return self._kin_without_list(which, contexts)
+        except CallError:
+            if len(contexts) > 1 or not self._service.filters:
+                raise
+            # A pipeline may have more runs than one message holds.
+            return [(contexts[0], each) for each in self._filtered_kin(which, contexts)]
+        field = "parent_contexts" if which == "Parent" else "children_contexts"
+        return [
+            (id, member)
+            for id, family in response.contexts.items()
+            for member in getattr(family, field)
+        ]
 
-        def ask(some: Sequence[int]) -> Any:
-            response = self._service.optional(many, too_large, context_ids=some)
-            return response if response is not None else self._family_of_each(which, some)
+    def _filtered_kin(self, which: str, contexts: Sequence[int], more: str = "") -> Iterator[Any]:
+        """The parents or children of any of the contexts."""
+        column = f"{'child' if which == 'Parent' else 'parent'}_contexts_metastore.id"
+        (predicate,) = ids_in(column, contexts)
+        return self._pages("GetContexts", NodeKind.CONTEXT, predicate + more)
 
-        for response in self._service.in_portions(wanted, ask):
-            if isinstance(response, list):
-                yield from response
-                continue
-            for id, family in response.contexts.items():
-                members = family.parent_contexts if which == "Parent" else family.children_contexts
-                yield from ((id, member.id) for member in members)
-
-    def _family_of_each(self, which: str, contexts: Sequence[int]) -> list[tuple[int, int]]:
+    def _kin_without_list(self, which: str, contexts: Sequence[int]) -> list[tuple[int, Any]]:
+        """Likewise, of a server that has no call for it."""
+        if which == "Parent" and len(contexts) > _FEW and self._service.filters:
+            parents = list(self._filtered_kin(which, contexts))
+            # Runs have few pipelines.
+            if _FEW * len(parents) <= len(contexts):
+                (among,) = ids_in("id", contexts)
+                return [
+                    (child.id, parent)
+                    for parent in parents
+                    for child in self._filtered_kin("Children", [parent.id], f" AND {among}")
+                ]
         rpc = f"Get{which}ContextsByContext"
-        found: list[tuple[int, int]] = []
         read: Callable[..., Any] = self._service.channel.read
-        for id in contexts:
-            response = read(rpc, context_id=id)
-            found += ((id, message.id) for message in response.contexts)
-        return found
+        too_large = (StatusCode.RESOURCE_EXHAUSTED,)
+        return [
+            (id, member)
+            for id in contexts
+            for member in read(rpc, too_large, context_id=id).contexts
+        ]

@@ -55,21 +55,30 @@ class Nodes:
 
     def read(self, query: NodeQuery, reader: Any) -> list[AnyNode]:
         """One page of the nodes that the query asks for; `reader` is asked for neighbours."""
-        limit = query.limit
-        if limit == 0 or _asks_for_nothing(query):
-            return []
-        query = self._with_ids(query)
         found: list[AnyNode] = []
+        for some in self._portions(query, reader):
+            found += some
+        return found[: query.limit]
+
+    def count(self, query: NodeQuery, reader: Any) -> int:
+        """How many nodes the query asks for; none of them is kept."""
+        return sum(map(len, self._portions(replace(query, after=None, limit=None), reader)))
+
+    def _portions(self, query: NodeQuery, reader: Any) -> Iterator[Sequence[AnyNode]]:
+        """The nodes that the query asks for, some at a time; perhaps a few beyond its limit."""
+        limit, count = query.limit, 0
+        if limit == 0 or _asks_for_nothing(query):
+            return
         candidates, wanted = self._candidates(query), self._wanted(query)
-        while limit is None or len(found) < limit:
-            some = list(islice(candidates, self._step(query, len(found))))
+        while limit is None or count < limit:
+            some = list(islice(candidates, self._step(query, count)))
             if not some:
-                break
+                return
             fitting = self._linked(query, [node for node in some if wanted(node)])
             if query.filter is not None:
                 fitting = select(query.filter, fitting, reader)
-            found += fitting
-        return found[:limit]
+            count += len(fitting)
+            yield fitting
 
     def by_ids(self, kind: NodeKind, ids: Iterable[int]) -> list[AnyNode]:
         """The nodes with these ids, in any order; those that are not stored are left out."""
@@ -139,23 +148,31 @@ class Nodes:
 
     # What can be in the answer, in the order of the query, behind its cursor.
 
-    def _with_ids(self, query: NodeQuery) -> NodeQuery:
-        """The query with parents and children as the ids that links lead to."""
-        for condition, ours in (("parents_of", "context_ids"), ("children_of", "other_ids")):
-            ends = getattr(query, condition)
-            if ends is None:
-                continue
-            links = self._edges.links(LinkQuery(LinkKind.PARENT, **{ours: ends}))
-            ids = {link.other_id if ours == "context_ids" else link.context_id for link in links}
-            ids = ids if query.ids is None else ids & set(query.ids)
-            query = replace(query, ids=sorted(ids), **{condition: None})
-        return query
+    def _kin(self, query: NodeQuery) -> list[AnyNode]:
+        """The parents and children that a query asks for."""
+        found: dict[int, AnyNode] | None = None
+        for which, ends in (("Parent", query.parents_of), ("Children", query.children_of)):
+            if ends is not None:
+                messages = {message.id: message for _, message in self._edges.kin(which, ends)}
+                nodes = {id: node_of(query.kind, each) for id, each in messages.items()}
+                found = nodes if found is None else {id: nodes[id] for id in found if id in nodes}
+        return list((found or {}).values())
+
+    def _has_pages(self, query: NodeQuery) -> bool:
+        """Whether a few of the parents or children are to be had, rather than all of them."""
+        return (
+            query.limit is not None
+            and not _is_listed(query)
+            and (query.parents_of is None) != (query.children_of is None)
+            and self._service.filters
+        )
 
     def _candidates(self, query: NodeQuery) -> Iterator[AnyNode]:
-        if query.ids is not None and query.order_by is OrderBy.ID:
+        is_kin = query.parents_of is not None or query.children_of is not None
+        if query.ids is not None and query.order_by is OrderBy.ID and not is_kin:
             return self._by_ids_in_order(query)
         key = _key(query.order_by)
-        listed = self._listed(query)
+        listed = self._kin(query) if is_kin and not self._has_pages(query) else self._listed(query)
         if listed is not None:
             unique = {node.id: node for node in listed if _is_behind(query, node)}
             return iter(sorted(unique.values(), key=key, reverse=query.descending))
@@ -195,6 +212,9 @@ class Nodes:
                     yield _Stream(f"Get{name}sByContext", fields, self._predicates(query))
         elif contexts is not None:
             for predicate in ids_in("contexts_metastore.id", contexts):
+                yield _Stream(f"Get{name}s", {}, (predicate, *self._predicates(query)))
+        elif query.parents_of is not None or query.children_of is not None:
+            for predicate in _of_kin(query):
                 yield _Stream(f"Get{name}s", {}, (predicate, *self._predicates(query)))
         elif query.type is not None:
             yield self._by_type(query.type, self._predicates(query, types=False))
@@ -306,6 +326,13 @@ def _is_listed(query: NodeQuery) -> bool:
         or query.uris is not None
         or (query.names is not None and query.type is not None)
     )
+
+
+def _of_kin(query: NodeQuery) -> list[str]:
+    """The conditions that a context is a parent, or a child, of one of those of the query."""
+    if query.parents_of is not None:
+        return ids_in("child_contexts_metastore.id", query.parents_of)
+    return ids_in("parent_contexts_metastore.id", query.children_of or ())
 
 
 def _asks_for_nothing(query: NodeQuery) -> bool:
