@@ -7,9 +7,11 @@ import random
 import threading
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any, NoReturn
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc import StatusCode
 
 from metastore import (
@@ -21,10 +23,12 @@ from metastore import (
     ForkError,
     InvalidError,
     MetastoreError,
+    NotAStoreError,
     NotFoundError,
     ReadOnlyError,
     StorageError,
 )
+from metastore_flavor_kubeflow.client._reasons import Reason, reason_of
 from metastore_flavor_kubeflow.protocol import SERVICE, request_of, response_of
 
 __all__ = ["CallError", "Channel", "Waits"]
@@ -33,8 +37,16 @@ _TRIES = 10
 _FIRST_WAIT, _LONGEST_WAIT, _GROWTH, _JITTER = 1.0, 30.0, 1.6, 0.25
 """Seconds, but for the last two: the policy of Kubeflow's own client (backend/src/v2/metadata)."""
 
-_NEVER_SENT = ("failed to connect to all addresses", "dns resolution failed", "empty address list")
+_NEVER_SENT = (
+    "failed to connect to all addresses",
+    "dns resolution failed",
+    "errors resolving",
+    "empty address list",
+)
 """How gRPC's details begin of a call for which there was no connection."""
+
+_NO_MESSAGE = "Exception deserializing"
+"""How they begin of an answer that could not be read."""
 
 _TRANSPORT = frozenset({StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED, StatusCode.CANCELLED})
 """What gRPC itself says, with words of its own; all other statuses are the server's."""
@@ -50,12 +62,16 @@ class CallError(Exception):
         are for decisions, never for people, unless `is_safe`.
     """
 
-    def __init__(self, rpc: str, code: StatusCode, details: str, *, is_safe: bool) -> None:
+    def __init__(
+        self, rpc: str, code: StatusCode, details: str, *, is_safe: bool, seconds: float
+    ) -> None:
         super().__init__(f"{rpc}: {code.name}")
         self.rpc = rpc
         self.code = code
         self.details = details
         self.is_safe = is_safe
+        self.seconds = seconds
+        """How long an answer was waited for, at most."""
 
     @property
     def was_never_sent(self) -> bool:
@@ -76,6 +92,11 @@ class CallError(Exception):
         return self.code is StatusCode.INTERNAL and "when executing query" in self.details
 
     @property
+    def reason(self) -> Reason | None:
+        """Why the call did not come through, where gRPC says so."""
+        return reason_of(self.details) if self.code in _TRANSPORT else None
+
+    @property
     def may_pass(self) -> bool:
         """Whether the same call may succeed later: as Kubeflow's client has it."""
         return self.code in (StatusCode.UNAVAILABLE, StatusCode.ABORTED)
@@ -88,6 +109,11 @@ class Waits:
         self._until = time.monotonic() + seconds
         self._tries = 1
         self._next = _FIRST_WAIT
+
+    @property
+    def left(self) -> float:
+        """Seconds until there is none left, at least a moment."""
+        return max(self._until - time.monotonic(), 0.01)
 
     def pause(self) -> bool:
         """Wait before another try; False, at once, where there is to be none."""
@@ -146,6 +172,11 @@ class Channel:
         if not was_closed and self._process == os.getpid():
             self._channel.close()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed."""
+        return self._is_closed
+
     def check(self) -> None:
         """Raise `ClosedError` or `ForkError` where no call may be made."""
         if self._is_closed:
@@ -174,14 +205,12 @@ class Channel:
     ) -> tuple[Any, dict[str, str]]:
         """The response to one call, and what the server says of itself along with it."""
         self.check()
+        seconds = self._timeout if seconds is None else seconds
         try:
-            response, call = self._method(rpc).with_call(
-                request, timeout=self._timeout if seconds is None else seconds
-            )
+            response, call = self._method(rpc).with_call(request, timeout=seconds)
         except grpc.RpcError as error:
-            self.check()
             # Not as its cause: gRPC's error shows the server's text.
-            raise self._failed(rpc, error) from None
+            raise self._failed(rpc, error, seconds) from None
         except ValueError:
             # gRPC's way to say that the channel was closed meanwhile.
             self.check()
@@ -205,6 +234,8 @@ class Channel:
             except CallError as error:
                 if error.code in accept:
                     raise
+                # Closed while it waited for the answer.
+                self.check()
                 if not (error.may_pass and waits.pause()):
                     self.refuse(error)
 
@@ -217,8 +248,9 @@ class Channel:
         where, code = f"the metadata service at {self.location}", error.code
         if code is StatusCode.DEADLINE_EXCEEDED:
             return StorageError(
-                f"{where} did not answer {error.rpc} within {self._timeout:g} seconds",
-                hint="look at the service, or raise the setting timeout",
+                f"{where} did not answer {error.rpc} within {error.seconds:g} seconds",
+                hint="look at the service, or raise the setting timeout (connect_timeout, of the "
+                "first call)",
             )
         if code in _TRANSPORT:
             return self._unreachable(where, error)
@@ -228,9 +260,16 @@ class Channel:
                 hint="try again, or raise the setting retry_timeout",
             )
         if code is StatusCode.RESOURCE_EXHAUSTED:
+            what = "the batch as a message of" if error.rpc.startswith("Put") else "an answer to"
             return StorageError(
-                f"an answer of {where} to {error.rpc} is larger than a message may be",
-                hint="raise the setting max_message_bytes, and the server's limit",
+                f"{what} {error.rpc} is larger than {where}, or this client, lets through",
+                hint="raise the setting max_message_bytes and the server's limit, or write less "
+                "at once",
+            )
+        if code is StatusCode.INTERNAL and error.details.startswith(_NO_MESSAGE):
+            return StorageError(
+                f"{where} answered {error.rpc} with what is no message of ML Metadata's",
+                hint="look at what is between: a proxy, or another service at that port",
             )
         if code is StatusCode.UNIMPLEMENTED:
             return CapabilityError(f"{where} does not have the call {error.rpc}")
@@ -247,10 +286,22 @@ class Channel:
             told = StorageError(f"{where} cannot be reached: {why.message}", hint=why.hint)
             told.__cause__ = why
             return told
-        return StorageError(
-            f"{where} does not answer ({_cut(error.details) or error.code.name})",
-            hint="check host and port, and that the service runs; Kubeflow Pipelines has it up to "
-            "release 2.18",
+        if error.reason is None:
+            return StorageError(
+                f"{where} does not answer {error.rpc} ({error.code.name})",
+                hint="look at the service; its log may say why",
+            )
+        text, hint, _, is_other = error.reason
+        if is_other:
+            return self.no_service()
+        return StorageError(f"{where} does not answer: {text}", hint=hint)
+
+    def no_service(self) -> NotAStoreError:
+        """The error of a port behind which there is something else."""
+        return NotAStoreError(
+            f"what answers at {self.location} is no metadata service",
+            hint="the port is that of gRPC, 8080 in Kubeflow Pipelines; Envoy's, 9090, is for "
+            "browsers",
         )
 
     def _method(self, rpc: str) -> Any:
@@ -259,13 +310,13 @@ class Channel:
             method = self._methods[rpc] = self._channel.unary_unary(
                 f"/{SERVICE.full_name}/{rpc}",
                 request_serializer=request_of(rpc).SerializeToString,
-                response_deserializer=response_of(rpc).FromString,
+                response_deserializer=partial(_read, response_of(rpc)),
             )
         return method
 
-    def _failed(self, rpc: str, error: grpc.RpcError) -> CallError:
+    def _failed(self, rpc: str, error: grpc.RpcError, seconds: float) -> CallError:
         code, details = error.code(), error.details() or ""
-        return CallError(rpc, code, details, is_safe=self.is_ours or code in _TRANSPORT)
+        return CallError(rpc, code, details, is_safe=self.is_ours, seconds=seconds)
 
 
 _ERRORS: dict[StatusCode, type[MetastoreError]] = {
@@ -278,6 +329,9 @@ _ERRORS: dict[StatusCode, type[MetastoreError]] = {
 }
 
 
-def _cut(details: str) -> str:
-    """GRPC's reason, without the chain of its causes."""
-    return details.replace("\n", " ").partition("; last error: ")[2].strip() or details[:200]
+def _read(response: Any, data: bytes) -> Any:
+    """The message, None for what is none: of an exception gRPC prints the traceback."""
+    try:
+        return response.FromString(data)
+    except DecodeError:
+        return None

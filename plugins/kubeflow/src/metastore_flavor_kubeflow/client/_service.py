@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from grpc import StatusCode
 
-from metastore import NotAStoreError
 from metastore_flavor_kubeflow.client._channel import CallError, Channel, Waits
 from metastore_flavor_kubeflow.protocol import request_of
 from metastore_flavor_kubeflow.said import EXACT_DOUBLES, SAID
@@ -53,18 +52,17 @@ class Service:
         rpc, waits = "GetArtifactTypesByID", Waits(seconds)
         while True:
             try:
-                request = request_of(rpc)()
-                said = self.channel.with_metadata(rpc, request, seconds=seconds)[1].get(SAID)
+                _, found = self.channel.with_metadata(rpc, request_of(rpc)(), seconds=waits.left)
+                said = found.get(SAID)
                 break
             except CallError as error:
-                if error.code is StatusCode.UNAVAILABLE and waits.pause():
+                lasts = error.reason is not None and error.reason.will_last
+                if error.code is StatusCode.UNAVAILABLE and not lasts and waits.pause():
                     continue
                 if error.code in (StatusCode.UNIMPLEMENTED, StatusCode.UNKNOWN):
-                    raise NotAStoreError(
-                        f"what answers at {self.channel.location} is no metadata service",
-                        hint="the port is that of gRPC, 8080 in Kubeflow Pipelines; Envoy's, 9090, "
-                        "is for browsers",
-                    ) from None
+                    raise self.channel.no_service() from None
+                # Of all tries together.
+                error.seconds = seconds
                 self.channel.refuse(error)
         if said is not None:
             self.channel.is_ours = True
