@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from grpc import StatusCode
 
 from metastore import (
+    AlreadyExistsError,
     Batch,
+    ClosedError,
+    ConflictError,
     MetastoreError,
     NodeKind,
     OutcomeUnknownError,
@@ -30,6 +33,7 @@ from metastore_flavor_kubeflow.client._lookup import Lookup
 from metastore_flavor_kubeflow.client._nodes import Nodes
 from metastore_flavor_kubeflow.client._service import Service
 from metastore_flavor_kubeflow.client._types import Types
+from metastore_flavor_kubeflow.messages import is_id
 
 __all__ = ["Writer"]
 
@@ -46,11 +50,13 @@ _HALF = 0.5e-6
 
 
 class _OutrunError(Exception):
-    """Another writer was faster, and nothing of the batch is written."""
+    """Another writer was faster, and this call wrote nothing."""
 
-    def __init__(self, error: CallError) -> None:
+    def __init__(self, error: CallError, *, in_doubt: bool) -> None:
         super().__init__(str(error))
         self.error = error
+        self.in_doubt = in_doubt
+        """Whether that writer may be an earlier try of the same call."""
 
 
 class Writer:
@@ -66,20 +72,38 @@ class Writer:
     def write(self, batch: Batch) -> WrittenBatch:
         """Plan, check and write; raises what `BaseMetadataStore.write` does."""
         with self._turn:
-            for plan in range(1, _PLANS + 1):
+            waits, outrun = Waits(self._service.channel.retry_timeout), 0
+            in_doubt: CallError | None = None
+            while True:
                 planner = Planner(batch)
-                lookup = Lookup(self._nodes, self._types, self._edges)
-                changes = planner.run(lookup)
-                if not changes:
-                    return planner.written(Applied())
-                if not self._service.is_ours:
-                    check_holdable(changes, lookup.stored)
                 try:
-                    return planner.written(_Writing(self, self._service, changes, lookup).run())
-                except _OutrunError as outrun:
-                    if plan == _PLANS:
-                        raise self._service.channel.error_of(outrun.error) from None
-            raise AssertionError("a plan was written or failed")
+                    return self._write(planner)
+                except _OutrunError as error:
+                    told = self._service.channel.error_of(error.error)
+                    in_doubt = error.error if error.in_doubt else in_doubt
+                    # Others wrote meanwhile, perhaps to the same nodes: what is there is read anew.
+                    if error.error.code is StatusCode.ABORTED:
+                        goes_on = waits.pause()
+                    else:
+                        outrun += 1
+                        goes_on = outrun < _PLANS
+                    if not goes_on:
+                        raise told if in_doubt is None else _unknown(told) from None
+                except (AlreadyExistsError, ConflictError) as error:
+                    if in_doubt is None:
+                        raise
+                    # What is in the way may be what an earlier try has written.
+                    told = self._service.channel.error_of(in_doubt)
+                    raise _unknown(told, f"; and now: {error.message}") from error
+
+    def _write(self, planner: Planner) -> WrittenBatch:
+        lookup = Lookup(self._nodes, self._types, self._edges)
+        changes = planner.run(lookup)
+        if not changes:
+            return planner.written(Applied())
+        if not self._service.is_ours:
+            check_holdable(changes, lookup.stored)
+        return planner.written(_Writing(self, self._service, changes, lookup).run())
 
     def now(self, kind: NodeKind, ids: list[int]) -> dict[int, AnyNode]:
         """The nodes as they are by now."""
@@ -112,7 +136,7 @@ class _Writing:
         if changes.type_inserts or changes.type_updates:
             # It may be repeated: what is there already is found, and widened by what it lacks.
             call = Call("PutTypes", requests.put_types())
-            types = requests.learn_types(self._send(call, lambda: None))
+            types = self._learnt(call, lambda: requests.learn_types(self._send(call, lambda: None)))
         for make in requests.calls():
             call_or_none = make()
             if call_or_none is not None:
@@ -134,7 +158,10 @@ class _Writing:
                 if isinstance(response, dict)
                 else getattr(response, f"{kind.label}_ids")
             )
-            self._requests.ids[kind].update(zip(positions, given, strict=False))
+            ids = given[: len(positions)]
+            if len(ids) < len(positions) or not all(map(is_id, ids)):
+                raise self._garbled(call)
+            self._requests.ids[kind].update(zip(positions, ids, strict=True))
         self._written.append(call.rpc)
 
     def _send(self, call: Call, confirmed: Callable[[], Any]) -> Any:
@@ -146,28 +173,31 @@ class _Writing:
         while True:
             try:
                 return self._channel.once(call.rpc, call.request)
+            except ClosedError as error:
+                if in_doubt or self._written:
+                    raise self._unknown_for(error) from error
+                raise
             except CallError as error:
-                if error.has_surely_failed:
-                    if in_doubt and error.code in _OUTRUN:
-                        found = self._looked_up(confirmed)
-                        if found is not None:
-                            return found
-                    if not self._written and error.code in _OUTRUN:
-                        raise _OutrunError(error) from None
-                    if not (error.may_pass and waits.pause()):
-                        raise self._failed(error, in_doubt=in_doubt) from None
-                    if error.code is StatusCode.ABORTED and not self._written and not in_doubt:
-                        # Others wrote meanwhile, perhaps to the same nodes.
-                        raise _OutrunError(error) from None
+                if not error.has_surely_failed:
+                    in_doubt = True
+                    if self._channel.is_closed or not self._may_repeat(call):
+                        raise self._unknown(error) from None
+                    goes_on = waits.pause()
+                    found = self._looked_up(confirmed)
+                    if found is not None:
+                        return found
+                    if not goes_on:
+                        raise self._unknown(error) from None
                     continue
-                if not self._may_repeat(call):
-                    raise self._unknown(error) from None
-                in_doubt = True
-                if not waits.pause():
-                    raise self._unknown(error) from None
-                found = self._looked_up(confirmed)
-                if found is not None:
-                    return found
+                if in_doubt and error.code in _OUTRUN:
+                    found = self._looked_up(confirmed)
+                    if found is not None:
+                        return found
+                is_aborted = error.code is StatusCode.ABORTED
+                if not self._written and (error.code in _OUTRUN or (is_aborted and not in_doubt)):
+                    raise _OutrunError(error, in_doubt=in_doubt) from None
+                if not (error.may_pass and waits.pause()):
+                    raise self._failed(error, in_doubt=in_doubt) from None
 
     def _may_repeat(self, call: Call) -> bool:
         """Whether the call, made twice, writes nothing twice: names and external ids see to it.
@@ -184,7 +214,7 @@ class _Writing:
     def _looked_up(self, confirmed: Callable[[], Any]) -> Any:
         try:
             return confirmed()
-        except StorageError as error:
+        except (StorageError, ClosedError) as error:
             raise self._unknown_for(error) from error
 
     # What became of a call.
@@ -192,14 +222,11 @@ class _Writing:
     def _confirmed(self, call: Call) -> dict[NodeKind, list[int]] | None:
         """The ids of what a call inserted, where all that it writes is stored; else None."""
         found: dict[NodeKind, list[int]] = {}
-        lookup = self._lookup
+        lookup, inserts = self._lookup, self._changes.inserts
         for kind in NODE_KINDS:
-            ids: list[int] = []
-            for at in call.inserts.get(kind, ()):
-                id = self._found(kind, self._changes.inserts[kind][at])
-                if id is None:
-                    return None
-                ids.append(id)
+            ids = self._found(kind, [inserts[kind][at] for at in call.inserts.get(kind, ())])
+            if ids is None:
+                return None
             found[kind] = ids
             updates = call.updates.get(kind, ())
             now = self._writer.now(kind, [update.id for update in updates])
@@ -223,19 +250,25 @@ class _Writing:
         is_told = any(found.values()) or any(call.updates.values()) or call.events or parents
         return found if is_told else None
 
-    def _found(self, kind: NodeKind, insert: NodeInsert) -> int | None:
-        """The stored node that an insert has made, if it has."""
+    def _found(self, kind: NodeKind, inserts: Sequence[NodeInsert]) -> list[int] | None:
+        """The stored nodes that inserts have made; None where one of them is not there."""
         lookup = self._lookup
-        if insert.external_id:
-            id = lookup.with_external_ids(kind, [insert.external_id]).get(insert.external_id)
-        else:
-            key = (self._requests.type_id(insert), insert.name or "")
-            id = lookup.named(kind, [key]).get(key)
-        if id is None:
-            return None
-        fields = (insert.name, insert.uri, insert.state, insert.external_id)
-        values = (dict(insert.properties), dict(insert.custom_properties))
-        return id if self._is_same(lookup.stored[kind][id], fields, values) else None
+        external_ids = {each.external_id for each in inserts if each.external_id}
+        by_external_id = lookup.with_external_ids(kind, external_ids)
+        keys = [
+            None if each.external_id else (self._requests.type_id(each), each.name or "")
+            for each in inserts
+        ]
+        by_name = lookup.named(kind, {key for key in keys if key is not None})
+        found: list[int] = []
+        for insert, key in zip(inserts, keys, strict=True):
+            id = by_external_id.get(insert.external_id or "") if key is None else by_name.get(key)
+            fields = (insert.name, insert.uri, insert.state, insert.external_id)
+            values = (dict(insert.properties), dict(insert.custom_properties))
+            if id is None or not self._is_same(lookup.stored[kind][id], fields, values):
+                return None
+            found.append(id)
+        return found
 
     def _has_events(self, call: Call, found: Mapping[NodeKind, list[int]]) -> bool:
         keys = set()
@@ -297,15 +330,38 @@ class _Writing:
         return told
 
     def _unknown(self, error: CallError) -> OutcomeUnknownError:
-        told = self._unknown_for(self._channel.error_of(error))
-        told.__cause__ = None
-        return told
+        if self._channel.is_closed:
+            closed = ClosedError(f"the store {self._channel.location} was closed meanwhile")
+            return self._unknown_for(closed)
+        return self._unknown_for(self._channel.error_of(error))
 
     def _unknown_for(self, error: MetastoreError) -> OutcomeUnknownError:
-        had = " and ".join(self._written)
-        before = f", but {had} had written its part" if had else ""
-        return OutcomeUnknownError(
-            f"whether the batch was written is not known{before}: {error.message}",
-            hint="look for it before writing again; nodes that all have a name or an external id "
-            "are looked up by the store itself",
+        return _unknown(error, before=self._written)
+
+    def _garbled(self, call: Call) -> OutcomeUnknownError:
+        return self._unknown_for(
+            StorageError(
+                f"the metadata service at {self._channel.location} answered {call.rpc} with other "
+                "ids than one for each node or type"
+            )
         )
+
+    def _learnt(self, call: Call, learn: Callable[[], list[int]]) -> list[int]:
+        try:
+            types = learn()
+        except StopIteration:
+            types = [0]
+        if not all(map(is_id, types)):
+            raise self._garbled(call)
+        return types
+
+
+def _unknown(
+    error: MetastoreError, behind: str = "", *, before: Sequence[str] = ()
+) -> OutcomeUnknownError:
+    had = f", but {' and '.join(before)} had written its part" if before else ""
+    return OutcomeUnknownError(
+        f"whether the batch was written is not known{had}: {error.message}{behind}",
+        hint="look for it before writing again; nodes that all have a name or an external id "
+        "are looked up by the store itself",
+    )
