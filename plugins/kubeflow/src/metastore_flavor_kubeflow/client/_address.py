@@ -18,10 +18,12 @@ from metastore_flavor_kubeflow.config import KubeflowConfig
 if TYPE_CHECKING:
     from metastore.kube import PortForward
 
-__all__ = ["Address", "address_in_pod", "connect"]
+__all__ = ["Address", "address_in_pod", "connect", "message_bytes_in_pod"]
 
 _PORT = 8080
 _NAMESPACE = "kubeflow"
+_LINK = "METADATA_GRPC_SERVICE_PORT"
+_MESSAGE_SIZE = "METADATA_GRPC_MESSAGE_SIZE"
 _IN_POD = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 _GONE = (
@@ -57,10 +59,12 @@ def connect(config: KubeflowConfig, location: str, stack: ExitStack) -> Channel:
         Its port cannot be forwarded, or a file of TLS cannot be read.
     """
     address, server_name, why = _address(config, stack)
+    most = message_bytes_in_pod(config, os.environ) if _finds_in_pod(config) else None
+    message_bytes = most or config.max_message_bytes
     tls = config.wants_tls or (config.tls is None and address.tls)
     options: list[tuple[str, Any]] = [
-        ("grpc.max_send_message_length", config.max_message_bytes),
-        ("grpc.max_receive_message_length", config.max_message_bytes),
+        ("grpc.max_send_message_length", message_bytes),
+        ("grpc.max_receive_message_length", message_bytes),
         # Stores of one process have connections of their own, and close them.
         ("grpc.use_local_subchannel_pool", 1),
         # Kubeflow's sidecars and proxies are meant for HTTP, a forwarded port for none of them.
@@ -91,8 +95,7 @@ def _address(
 ) -> tuple[Address, str | None, Callable[[], MetastoreError | None]]:
     if config.host is not None:
         return Address(config.host, config.port or _PORT), None, _nothing
-    is_outside = config.context is not None or config.kubeconfig is not None
-    if not is_outside and _is_in_pod():
+    if _finds_in_pod(config):
         return address_in_pod(config, os.environ), None, _nothing
     forward = _forwarded(config)
     stack.enter_context(forward)
@@ -103,6 +106,12 @@ def _address(
 
 def _nothing() -> None:
     return None
+
+
+def _finds_in_pod(config: KubeflowConfig) -> bool:
+    """Whether the service is that of the cluster that this process runs in."""
+    given = (config.host, config.context, config.kubeconfig)
+    return all(each is None for each in given) and _is_in_pod()
 
 
 def _is_in_pod() -> bool:
@@ -122,51 +131,66 @@ def address_in_pod(config: KubeflowConfig, environment: Mapping[str, str]) -> Ad
     ca_file = Path(ca) if ca else None
     if config.namespace is not None or config.service != "metadata-grpc-service":
         # Said by people: the variables are those of this pod's namespace.
-        host = f"{config.service}.{config.namespace or _namespace_of_pod()}"
+        host = f"{config.service}.{config.namespace or _namespace_of_pod(environment)}"
         return Address(host, config.port or _PORT, tls=tls, ca=ca_file)
-    link_host, link_port = _of_link(environment.get("METADATA_GRPC_SERVICE_PORT", "").strip())
+    link_host, link_port = _of_link(environment.get(_LINK, "").strip())
     host = (
         environment.get("METADATA_GRPC_SERVICE_HOST", "").strip()
         or environment.get("METADATA_GRPC_SERVICE_SERVICE_HOST", "").strip()
         or link_host
-        or f"{config.service}.{_namespace_of_pod()}"
+        or f"{config.service}.{_namespace_of_pod(environment)}"
     )
     port = config.port or link_port
     if port is None:
-        port = _port(environment.get("METADATA_GRPC_SERVICE_SERVICE_PORT", "").strip()) or _PORT
+        name = "METADATA_GRPC_SERVICE_SERVICE_PORT"
+        port = _port(environment.get(name, "").strip(), name) or _PORT
     return Address(host, port, tls=tls, ca=ca_file)
 
 
 def _of_link(text: str) -> tuple[str | None, int | None]:
     """Host and port of the variable that may be a port, or the URL of one."""
     if "://" not in text:
-        return None, _port(text)
+        return None, _port(text, _LINK)
     try:
         parts = urlsplit(text)
         return parts.hostname, parts.port
     except ValueError:
-        raise _no_port(text) from None
+        raise _no_port(text, _LINK) from None
 
 
-def _port(text: str) -> int | None:
+def _port(text: str, name: str) -> int | None:
     if not text:
         return None
     if text.isascii() and text.isdecimal() and 0 < int(text) < 65536:
         return int(text)
-    raise _no_port(text)
+    raise _no_port(text, name)
 
 
-def _no_port(text: str) -> InvalidError:
+def _no_port(text: str, name: str) -> InvalidError:
     return InvalidError(
-        f"the variable METADATA_GRPC_SERVICE_PORT is {text!r}, and no port",
+        f"the variable {name} is {text!r}, and no port",
         hint="correct it, or give host and port of the metadata service in the store's URL",
         offender=Offender("store", property="port"),
     )
 
 
-def _namespace_of_pod() -> str:
+def message_bytes_in_pod(config: KubeflowConfig, environment: Mapping[str, str]) -> int:
+    """How large a message may be: the setting's, else what Kubeflow's own client goes by."""
+    text = environment.get(_MESSAGE_SIZE, "").strip()
+    if not text or "max_message_bytes" in config.model_fields_set:
+        return config.max_message_bytes
+    if text.isascii() and text.isdecimal() and 1024 <= int(text) < 2**31:
+        return int(text)
+    raise InvalidError(
+        f"the variable {_MESSAGE_SIZE} is {text!r}, and no number of bytes from 1024 to 2^31 - 1",
+        hint="correct it, or set max_message_bytes",
+        offender=Offender("store", property="max_message_bytes"),
+    )
+
+
+def _namespace_of_pod(environment: Mapping[str, str]) -> str:
     """Multi-user Kubeflow has one service for all profiles, in its own namespace."""
-    return os.environ.get("POD_NAMESPACE", "").strip() or _NAMESPACE
+    return environment.get("POD_NAMESPACE", "").strip() or _NAMESPACE
 
 
 def _forwarded(config: KubeflowConfig) -> PortForward:
