@@ -33,9 +33,12 @@ from metastore_flavor_kubeflow.protocol import SERVICE, request_of, response_of
 
 __all__ = ["CallError", "Channel", "Waits"]
 
-_TRIES = 10
 _FIRST_WAIT, _LONGEST_WAIT, _GROWTH, _JITTER = 1.0, 30.0, 1.6, 0.25
-"""Seconds, but for the last two: the policy of Kubeflow's own client (backend/src/v2/metadata)."""
+"""Seconds, but for the last two: the policy of Kubeflow's own client (backend/src/v2/metadata).
+
+That one gives up after ten tries, which take about as long as `retry_timeout` is by default; ours
+goes by the setting alone.
+"""
 
 _NEVER_SENT = (
     "failed to connect to all addresses",
@@ -107,7 +110,6 @@ class Waits:
 
     def __init__(self, seconds: float) -> None:
         self._until = time.monotonic() + seconds
-        self._tries = 1
         self._next = _FIRST_WAIT
 
     @property
@@ -118,10 +120,9 @@ class Waits:
     def pause(self) -> bool:
         """Wait before another try; False, at once, where there is to be none."""
         wait = min(self._next, _LONGEST_WAIT) * random.uniform(1 - _JITTER, 1 + _JITTER)
-        if self._tries >= _TRIES or time.monotonic() + wait > self._until:
+        if time.monotonic() + wait > self._until:
             return False
         time.sleep(wait)
-        self._tries += 1
         self._next *= _GROWTH
         return True
 
