@@ -16,13 +16,17 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
-
-from engine import Engine, server_of
+from typing import TYPE_CHECKING, Any
 
 import metastore
 from metastore_flavor_kubeflow.serving._server import Calls, ServerSettings, make_server
 from metastore_flavor_kubeflow.serving._service import Service
+
+if TYPE_CHECKING:
+    from .engine import Engine, server_of
+else:
+    # As a program it has the folder of its own on the path.
+    from engine import Engine, server_of
 
 _counts: dict[int, Counter[str]] = {}
 _stops: dict[int, Callable[[], Awaitable[Any]]] = {}

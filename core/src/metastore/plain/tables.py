@@ -303,11 +303,11 @@ class Tables(Transaction):
         for key in events:
             del self.events[key]
         number = 0
-        for kind, links in self.links.items():
+        for link_kind, links in self.links.items():
             dropped = [
                 link
                 for link in links
-                if link[0] in gone[NodeKind.CONTEXT] or link[1] in gone[kind.other]
+                if link[0] in gone[NodeKind.CONTEXT] or link[1] in gone[link_kind.other]
             ]
             number += len(dropped)
             for link in dropped:
