@@ -10,6 +10,7 @@ Memory holds a few numbers for each run and each of its executions, whatever els
 
 from __future__ import annotations
 
+import heapq
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -231,18 +232,19 @@ class _Owners:
     """Executions of the selected runs, by id, with the position of their run."""
 
     def __init__(self, backend: BaseMetadataStore, runs: array[int]) -> None:
-        ids, owners = array("q"), array("q")
+        self._ids, self._owners = array("q"), array("q")
         self._shared: set[int] = set()
+        pages: list[tuple[array[int], array[int]]] = []
         for at in range(0, len(runs), _RUNS):
-            some = runs[at : at + _RUNS].tolist()
-            pairs = _executions_of(backend, some)
-            for run, id in pairs:
-                ids.append(id)
-                owners.append(bisect_left(runs, run))
-            self._shared |= _in_other_runs(backend, {id for _, id in pairs}, runs)
-        order = sorted(range(len(ids)), key=ids.__getitem__)
-        self._ids = array("q", (ids[at] for at in order))
-        self._owners = array("q", (owners[at] for at in order))
+            pairs = _executions_of(backend, runs[at : at + _RUNS].tolist())
+            ordered = sorted((id, bisect_left(runs, run)) for run, id in pairs)
+            ids = array("q", (id for id, _ in ordered))
+            pages.append((ids, array("q", (owner for _, owner in ordered))))
+            self._shared |= _in_other_runs(backend, set(ids), runs)
+        # Pages in their order, one after the other: a list of all would be as large again.
+        for id, owner in heapq.merge(*(zip(*page, strict=True) for page in pages)):
+            self._ids.append(id)
+            self._owners.append(owner)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return iter(zip(self._ids, self._owners, strict=True))
