@@ -56,6 +56,8 @@ class StandIn:
         """How often each RPC was called."""
         self.filters: list[str] = []
         """The filters that came with lists."""
+        self.hides_itself = False
+        """Whether it keeps back what the real server says of itself in trailing metadata."""
         self.rewrite: Callable[[str, Any], None] = lambda rpc, request: None
         """Changes a request before it is handed on."""
         self._real = grpc.insecure_channel(f"127.0.0.1:{port}", _OPTIONS)
@@ -116,7 +118,8 @@ class StandIn:
                     if fault is None:
                         context.abort(error.code(), error.details())
                 else:
-                    context.set_trailing_metadata(call.trailing_metadata())
+                    if not self.hides_itself:
+                        context.set_trailing_metadata(call.trailing_metadata())
             if fault is not None and fault.what != EMPTY:
                 self._break(fault, context)
             return b"" if fault is not None else bytes(answer)

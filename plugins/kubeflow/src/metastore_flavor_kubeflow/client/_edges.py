@@ -93,7 +93,7 @@ class Edges:
 
     def _pages(self, rpc: str, kind: NodeKind, predicate: str = "", **fields: Any) -> Iterator[Any]:
         """The messages of a list, in the order of their ids."""
-        size, token = PAGE, ""
+        size, token, last = PAGE, "", 0
         while True:
             options = {"max_result_size": size, "next_page_token": token}
             if predicate:
@@ -107,10 +107,14 @@ class Edges:
                     self._service.channel.refuse(error)
                 size //= 2
                 continue
-            yield from getattr(response, f"{kind.label}s")
+            messages = getattr(response, f"{kind.label}s")
+            yield from messages
             token = response.next_page_token
-            if not token:
+            if not token or not messages:
                 return
+            if messages[-1].id <= last:
+                raise self._service.stuck(rpc)
+            last = messages[-1].id
 
     # Links of contexts with artifacts and executions.
 

@@ -68,10 +68,10 @@ _ALIAS_COLUMNS: dict[AliasKind, set[str]] = {
 """The fields of neighbours that ML Metadata knows, on every backend."""
 
 _ENUMS: dict[Kind, dict[int, str]] = {
-    # ML Metadata's parser does not know the later members.
+    # ML Metadata's parser does not know the later members, nor an event's UNKNOWN.
     Kind.ARTIFACT_STATE: {each.value: each.name for each in ArtifactState if each.value < 5},
     Kind.EXECUTION_STATE: {each.value: each.name for each in ExecutionState},
-    Kind.EVENT_TYPE: {each.value: each.name for each in EventType if each.value < 7},
+    Kind.EVENT_TYPE: {each.value: each.name for each in EventType if 0 < each.value < 7},
 }
 
 _STEP = 1e-6

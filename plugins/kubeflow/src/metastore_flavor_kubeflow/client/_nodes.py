@@ -258,13 +258,14 @@ class Nodes:
         after, token = query.after, ""
         # ML Metadata's own next page has ids behind the last one, and so leaves nodes out where
         # times are not in the order of ids.
-        by_predicate = (
-            query.order_by is not OrderBy.ID and not self._service.is_ours and self._service.filters
-        )
+        by_predicate = query.order_by is not OrderBy.ID and not self._service.is_ours
         while True:
             predicates = stream.predicates
             if after is not None and by_predicate:
-                predicates = (*predicates, _behind(query, after))
+                if not self._service.filters:
+                    yield from self._sorted(stream, replace(query, after=after))
+                    return
+                predicates, token = (*predicates, _behind(query, after)), ""
             elif after is not None and not token:
                 token = _token_behind(query, after)
             options = _options(query, size, predicates, token)
@@ -286,7 +287,17 @@ class Nodes:
             token = response.next_page_token
             if last is None or not token:
                 return
+            if after is not None and not _is_behind(replace(query, after=after), last):
+                raise self._service.stuck(stream.rpc)
             after = cursor_of(last, query.order_by)
+
+    def _sorted(self, stream: _Stream, query: NodeQuery) -> list[AnyNode]:
+        """The nodes of a list behind the query's cursor, all read by id: a server without filters
+        has no right pages by time but the first.
+        """
+        by_id = replace(query, order_by=OrderBy.ID, descending=False, after=None)
+        nodes = [node for node in self._pages(stream, by_id, PAGE) if _is_behind(query, node)]
+        return sorted(nodes, key=_key(query.order_by), reverse=query.descending)
 
     # What is wanted of it.
 

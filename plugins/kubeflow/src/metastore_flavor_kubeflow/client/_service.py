@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from grpc import StatusCode
 
+from metastore import StorageError
 from metastore_flavor_kubeflow.client._channel import CallError, Channel, Waits
 from metastore_flavor_kubeflow.protocol import request_of
 from metastore_flavor_kubeflow.said import EXACT_DOUBLES, SAID
@@ -86,6 +87,14 @@ class Service:
                 except CallError:
                     self._filters = True
             return self._filters
+
+    def stuck(self, rpc: str) -> StorageError:
+        """The error of a list that does not go on: without it one would ask for ever."""
+        return StorageError(
+            f"the metadata service at {self.channel.location} answers {rpc} with pages that do not "
+            "go on",
+            hint="look at the service: it does not take notice of page tokens, or of the order",
+        )
 
     def has(self, rpc: str) -> bool:
         """Whether the server has a call, as far as is known."""
