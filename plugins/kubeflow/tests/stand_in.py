@@ -52,6 +52,8 @@ class StandIn:
     def __init__(self, port: int) -> None:
         self._faults: dict[str, list[_Fault]] = {}
         self._lock = threading.Lock()
+        self._broken = threading.Condition()
+        self._failing = Counter[str]()
         self.counts = Counter[str]()
         """How often each RPC was called."""
         self.filters: list[str] = []
@@ -92,6 +94,12 @@ class StandIn:
         with self._lock:
             self._faults.setdefault(rpc, []).append(_Fault(what, forward, times, details))
 
+    def wait_for(self, rpc: str) -> None:
+        """Wait until a call of the RPC that is to fail was handed on."""
+        with self._broken:
+            there = self._broken.wait_for(lambda: self._failing[rpc] > 0, 60)
+        assert there, f"nobody called {rpc}"
+
     def _next_fault(self, rpc: str) -> _Fault | None:
         with self._lock:
             self.counts[rpc] += 1
@@ -120,6 +128,10 @@ class StandIn:
                 else:
                     if not self.hides_itself:
                         context.set_trailing_metadata(call.trailing_metadata())
+            if fault is not None:
+                with self._broken:
+                    self._failing[rpc] += 1
+                    self._broken.notify_all()
             if fault is not None and fault.what != EMPTY:
                 self._break(fault, context)
             return b"" if fault is not None else bytes(answer)
