@@ -149,7 +149,7 @@ CASES = {
     "silent port": (_silent, "does not take up the connection|did not answer", ""),
     "Envoy": (_envoy, NO_SERVICE, "Envoy's, 9090, is for browsers"),
     "proxy": (_behind_a_proxy, "a proxy in front of it does not reach it", "look at the service"),
-    "no answer": (_never_answering, "did not answer GetArtifactTypesByID within 1 sec", "timeout"),
+    "no answer": (_never_answering, "did not answer GetArtifactTypesByID within 3 sec", "timeout"),
     "wrong CA": (_with_tls("wrong"), "a CA that is not trusted here", "tls_ca"),
     "no CA": (_with_tls(None, tls=True), "a CA that is not trusted here", "tls_ca"),
     "wrong name": (
@@ -167,7 +167,7 @@ def test_one_line_says_what_is_wrong(case: str, tmp_path: Path) -> None:
     """The command ends with 1, and stderr has one line: what, where, and what to do."""
     make, what, hint = CASES[case]
     with make(tmp_path) as place:
-        settings = {"connect_timeout": 1, **place.settings}
+        settings = {"connect_timeout": 3, **place.settings}
         options = "&".join(f"{key}={value}" for key, value in settings.items()).replace("True", "1")
         url = f"kubeflow://127.0.0.1:{place.port}?{options}"
         command = [sys.executable, "-m", "metastore", "run", "list", "--store", url]
@@ -240,5 +240,5 @@ def test_an_answer_that_is_no_message(capfd: pytest.CaptureFixture[str]) -> None
         _served(lambda *_: b"\xff\xff garbage") as port,
         pytest.raises(StorageError, match="with what is no message of ML Metadata's"),
     ):
-        _open(port, connect_timeout=1)
+        _open(port, connect_timeout=20)
     assert capfd.readouterr() == ("", "")
