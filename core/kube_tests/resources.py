@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
+from .checks import changes_refused, contents_refused
+
 JSON = dict[str, Any]
 
 
@@ -61,6 +63,7 @@ KINDS = {
         Kind("v1", "events", "Event"),
         Kind("apps/v1", "statefulsets", "StatefulSet"),
         Kind("networking.k8s.io/v1", "networkpolicies", "NetworkPolicy"),
+        Kind("storage.k8s.io/v1", "storageclasses", "StorageClass", namespaced=False),
     )
 }
 """Another resource needs a line here; what differs from create, read, change and delete, code."""
@@ -97,6 +100,8 @@ class Rule(NamedTuple):
     resources: tuple[str, ...]
     verbs: tuple[str, ...]
     groups: tuple[str, ...] = ("",)
+    names: tuple[str, ...] = ()
+    """Of the objects that it is about; of all where there are none."""
 
 
 class Users:
@@ -114,16 +119,38 @@ class Users:
             raise RefusalError(401, "Unauthorized", "Unauthorized")
         return self.tokens[token.strip()]
 
+    def may(
+        self, user: str, verb: str, group: str, resource: str, namespace: str, name: str
+    ) -> bool:
+        """Whether some rule allows it."""
+        return user in self.admins or any(
+            rule.namespace == namespace
+            and resource in rule.resources
+            and verb in rule.verbs
+            and group in rule.groups
+            and (not rule.names or name in rule.names)
+            for rule in self.rules.get(user, [])
+        )
+
+    def review(self, user: str, given: JSON) -> JSON:
+        """A SelfSubjectAccessReview, answered."""
+        asked = given["spec"]["resourceAttributes"]
+        resource = "/".join(filter(None, (asked["resource"], asked.get("subresource"))))
+        allowed = self.may(
+            user,
+            asked["verb"],
+            asked.get("group", ""),
+            resource,
+            asked.get("namespace", ""),
+            asked.get("name", ""),
+        )
+        return {**given, "status": {"allowed": allowed}}
+
     def check(self, user: str, verb: str, where: Where) -> None:
         """Refuse what no rule allows."""
         resource = "/".join(filter(None, (where.kind.resource, where.subresource)))
-        if user in self.admins or any(
-            rule.namespace == where.namespace
-            and resource in rule.resources
-            and verb in rule.verbs
-            and where.kind.group in rule.groups
-            for rule in self.rules.get(user, [])
-        ):
+        group = where.kind.group
+        if self.may(user, verb, group, resource, where.namespace, where.name):
             return
         name = f' "{where.name}"' if where.name else ""
         place = f' in the namespace "{where.namespace}"' if where.namespace else ""
@@ -143,11 +170,17 @@ class Store:
         self._lock = threading.RLock()
         self._objects: dict[tuple[Kind, str, str], JSON] = {}
         self._versions = itertools.count(1)
+        self._managed: dict[tuple[Kind, str, str], dict[str, set[tuple[str, ...]]]] = {}
 
     def get(self, where: Where) -> JSON:
         """One object."""
         with self._lock:
             return copy.deepcopy(self._found(where))
+
+    def has(self, where: Where) -> bool:
+        """Whether it is there."""
+        with self._lock:
+            return self._key(where) in self._objects
 
     def list(self, where: Where, labels: str = "", fields: str = "") -> JSON:
         """Those of a namespace, or of all, that the selectors choose."""
@@ -181,8 +214,10 @@ class Store:
             namespace = where._replace(
                 kind=KINDS["v1", "namespaces"], namespace="", name=where.namespace
             )
-            if where.kind.namespaced:
-                self._found(namespace)
+            if where.kind.namespaced and self._key(namespace) not in self._objects:
+                text = f'namespaces "{where.namespace}" not found'
+                details = {"name": where.namespace, "kind": "namespaces"}
+                raise RefusalError(404, "NotFound", text, details)
             if self._key(where) in self._objects:
                 raise RefusalError(
                     409,
@@ -194,6 +229,10 @@ class Store:
             meta["uid"] = str(uuid.uuid4())
             now = datetime.now(timezone.utc)
             meta["creationTimestamp"] = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+            meta["generation"] = 1
+            refused = contents_refused(where, made)
+            if refused:
+                raise RefusalError(400, "BadRequest", refused)
             return self._keep(where, made)
 
     def replace(self, where: Where, given: JSON) -> JSON:
@@ -218,13 +257,51 @@ class Store:
     def merge(self, where: Where, patch: JSON) -> JSON:
         """An object with the patch's fields (RFC 7386)."""
         with self._lock:
-            return self._keep(where, _merged(self._found(where), patch))
+            old = self._found(where)
+            return self._keep(where, self._changed(where, old, _merged(old, patch)))
+
+    def apply(self, where: Where, given: JSON, manager: str) -> JSON:
+        """An object with the fields of a manager, who takes from others what he gives, by force.
+
+        Simpler than the real thing: a list is one field.
+        """
+        with self._lock:
+            key = self._key(where)
+            mine = set(_leaves(given))
+            if key not in self._objects:
+                made = self.create(where, given)
+                self._managed[key] = {manager: mine}
+                return made
+            old = self._found(where)
+            managed = self._managed.setdefault(key, {})
+            new = copy.deepcopy(old)
+            for path in managed.get(manager, set()) - mine:
+                _take(new, path)
+            new = self._changed(where, old, _merged(new, given))
+            managed[manager] = mine
+            return copy.deepcopy(old) if new == old else self._keep(where, new)
+
+    def _changed(self, where: Where, old: JSON, new: JSON) -> JSON:
+        """The new form, checked, and counted where it is another one."""
+        refused = changes_refused(where, old, new)
+        if refused:
+            field, why = refused
+            raise RefusalError(
+                422,
+                "Invalid",
+                f'{where.kind.kind} "{where.name}" is invalid: {field}: {why}',
+                {**_details(where), "causes": [{"field": field, "message": why}]},
+            )
+        if where.subresource != "status" and new.get("spec") != old.get("spec"):
+            new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
+        return new
 
     def delete(self, where: Where) -> JSON:
         """Take an object away."""
         with self._lock:
             found = self._found(where)
             del self._objects[self._key(where)]
+            self._managed.pop(self._key(where), None)
             return found
 
     def _found(self, where: Where) -> JSON:
@@ -241,6 +318,27 @@ class Store:
 
     def _key(self, where: Where) -> tuple[Kind, str, str]:
         return where.kind, where.namespace, where.name
+
+
+def _leaves(value: JSON, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The paths of all fields that are no objects, a list being one, and of empty objects."""
+    for key, each in value.items():
+        if isinstance(each, dict) and each:
+            yield from _leaves(each, (*path, key))
+        else:
+            yield (*path, key)
+
+
+def _at(value: Any, path: tuple[str, ...]) -> Any:
+    for step in path:
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
+
+
+def _take(value: Any, path: tuple[str, ...]) -> None:
+    above = _at(value, path[:-1])
+    if isinstance(above, dict):
+        above.pop(path[-1], None)
 
 
 def _details(where: Where) -> JSON:

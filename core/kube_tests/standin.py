@@ -23,6 +23,7 @@ from aiohttp import WSMsgType, web
 from .resources import JSON, RefusalError, Store, Users, Where
 
 CHUNK = 64 * 1024
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 PROTOCOL = "v4.channel.k8s.io"
 _VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
@@ -147,9 +148,14 @@ class StandIn:
                 return answer
         try:
             user = self.users.who(request.headers.get("Authorization"))
+            if path == REVIEWS:
+                return web.json_response(self.users.review(user, await request.json()), status=201)
             where = Where.parse(path)
             verb = _VERBS[request.method]
             self.users.check(user, "list" if verb == "get" and not where.name else verb, where)
+            if _applies(request) and not self.store.has(where):
+                # What is applied and is not there is made.
+                self.users.check(user, "create", where)
             if where.subresource == "portforward":
                 return await self._forward(request, where)
             return web.json_response(await self._served(request, where))
@@ -170,6 +176,11 @@ class StandIn:
         if request.method == "DELETE":
             return self.store.delete(where)
         body = await request.json()
+        if _applies(request):
+            if "fieldManager" not in request.query:
+                text = "fieldManager: Required value: is required for apply patch"
+                raise RefusalError(422, "Invalid", f"PatchOptions is invalid: {text}")
+            return self.store.apply(where, body, request.query["fieldManager"])
         if request.method == "POST":
             return self.store.create(where, body)
         if request.method == "PUT":
@@ -228,6 +239,10 @@ class StandIn:
                 each.cancel()
             await asyncio.gather(from_pod, to_pod, return_exceptions=True)
             writer.transport.abort()
+
+
+def _applies(request: web.Request) -> bool:
+    return request.method == "PATCH" and "apply-patch" in request.content_type
 
 
 async def _from_pod(reader: asyncio.StreamReader, forward: web.WebSocketResponse) -> None:

@@ -67,6 +67,10 @@ class World(ABC):
         """A pod that runs."""
 
     @abstractmethod
+    def make_pod_of(self, namespace: str, statefulset: str) -> str:
+        """The pod that a stateful set would have made, not ready yet; its name."""
+
+    @abstractmethod
     def set_ready(self, namespace: str, name: str, ready: bool, waiting: str | None = None) -> None:
         """Change whether it is ready; `waiting` is why its container has not started."""
 
@@ -135,7 +139,11 @@ class StandInWorld(World):
         rules = self.server.users.rules.setdefault("limited", [])
         rules += [
             Rule(
-                namespace, tuple(each["resources"]), tuple(each["verbs"]), tuple(each["apiGroups"])
+                namespace,
+                tuple(each["resources"]),
+                tuple(each["verbs"]),
+                tuple(each["apiGroups"]),
+                tuple(each.get("resourceNames", ())),
             )
             for each in role["rules"]
         ]
@@ -149,6 +157,36 @@ class StandInWorld(World):
             _pod(namespace, ""), {"metadata": {"name": name, "labels": labels}, "spec": spec}
         )
         self.set_ready(namespace, name, ready)
+
+    def make_pod_of(self, namespace: str, statefulset: str) -> str:
+        name = f"{statefulset}-0"
+        owner = self.server.store.get(_set(namespace, statefulset))
+        template = owner["spec"]["template"]
+        reference = {
+            "apiVersion": "apps/v1",
+            "kind": "StatefulSet",
+            "name": statefulset,
+            "uid": owner["metadata"]["uid"],
+            "controller": True,
+        }
+        meta = {
+            "name": name,
+            "labels": dict(template["metadata"]["labels"]),
+            "ownerReferences": [reference],
+        }
+        self.server.store.create(_pod(namespace, ""), {"metadata": meta, "spec": template["spec"]})
+        self.set_ready(namespace, name, False)
+        return name
+
+    def _count(self, pod: JSON, *, ready: bool) -> None:
+        """What the controller writes down of its pod."""
+        meta = pod["metadata"]
+        for each in meta.get("ownerReferences", []):
+            where = _set(meta["namespace"], each["name"])
+            if self.server.store.has(where):
+                generation = self.server.store.get(where)["metadata"]["generation"]
+                status = {"observedGeneration": generation, "readyReplicas": int(ready)}
+                self.server.store.merge(where._replace(subresource="status"), {"status": status})
 
     def set_ready(self, namespace: str, name: str, ready: bool, waiting: str | None = None) -> None:
         ready = ready and not waiting
@@ -166,14 +204,14 @@ class StandInWorld(World):
                 }
             ],
         }
-        self.server.store.merge(_pod(namespace, name), {"status": status})
+        self._count(self.server.store.merge(_pod(namespace, name), {"status": status}), ready=ready)
 
     def delete_pod(self, namespace: str, name: str, *, terminating: bool = False) -> None:
         if terminating:
             going = {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}
             self.server.store.merge(_pod(namespace, name), going)
             return
-        self.server.store.delete(_pod(namespace, name))
+        self._count(self.server.store.delete(_pod(namespace, name)), ready=False)
         self.server.cut(f"{namespace}/{name}")
 
     def lead(self, namespace: str, pod: str, where: int | str) -> None:
@@ -228,6 +266,11 @@ class RealWorld(World):
     ) -> None:
         self._rig.make_pod(namespace, name, labels, [13306], ready=ready)
 
+    def make_pod_of(self, namespace: str, statefulset: str) -> str:
+        name = f"{statefulset}-0"
+        self._rig.make_pod(namespace, name, statefulset=statefulset, ready=False)
+        return name
+
     def set_ready(self, namespace: str, name: str, ready: bool, waiting: str | None = None) -> None:
         self._rig.set_ready(namespace, name, ready, waiting)
 
@@ -243,6 +286,10 @@ class RealWorld(World):
 
 def _pod(namespace: str, name: str) -> Where:
     return Where(KINDS["v1", "pods"], namespace, name, "")
+
+
+def _set(namespace: str, name: str) -> Where:
+    return Where(KINDS["apps/v1", "statefulsets"], namespace, name, "")
 
 
 def real_world(folder: Path) -> RealWorld:
