@@ -143,7 +143,7 @@ class MySQLDatabase(EngineDatabase):
         )  # fmt: skip
 
     def __init__(self, config: MySQLConfig, *, location: str) -> None:
-        self._connector = Connector(config, location)
+        self._connector = self.new_connector(config, location)
         self.limits = Limits()
         """What the columns of this store take; of one that we make, until it is looked at."""
         self.text = config.text
@@ -152,6 +152,10 @@ class MySQLDatabase(EngineDatabase):
         self._watch_idle()
 
     # Connections.
+
+    def new_connector(self, config: MySQLConfig, location: str) -> Connector:
+        """What makes the connections."""
+        return Connector(config, location)
 
     @property
     def server(self) -> Server:

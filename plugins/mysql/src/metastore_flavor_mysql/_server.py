@@ -68,7 +68,8 @@ class Connector:
 
     def __init__(self, config: MySQLConfig, location: str) -> None:
         self._config = config
-        self._location = location
+        self.location = location
+        """The store's URL, for errors."""
         self._hosts = config.hosts()
         self._first = 0
         self.reading = False
@@ -92,6 +93,15 @@ class Connector:
         # Not if another thread has gone on already.
         if (getattr(connection, "host", None), getattr(connection, "port", None)) == host:
             self.move_on()
+
+    def address(self, host: Host) -> tuple[str, int]:
+        """Where a connection to that host is made: a name and a port."""
+        return host
+
+    def unreachable(self, error: pymysql.MySQLError, host: Host) -> MetastoreError:
+        """What to say where no connection to that host came about."""
+        where = str(self._config.socket or host)
+        return unreachable(error, self.location, where, self.kind)
 
     def connect(self, *, database: str | None) -> Connection:
         """A connection whose session is set; to no database if it is None.
@@ -117,7 +127,6 @@ class Connector:
         raise failure
 
     def _connect_to(self, host: Host, database: str | None) -> Connection:
-        config = self._config
         told: MetastoreError
         goes_on = True
         connection: Connection | None = None
@@ -131,17 +140,14 @@ class Connector:
             told, goes_on = error, False
         except pymysql.MySQLError as error:
             goes_on = is_unready(error)
-            if is_lost(error):
-                where = str(config.socket or host)
-                told = unreachable(error, self._location, where, self._kind)
-            else:
-                told = translate(error, self._location)
+            lost = is_lost(error)
+            told = self.unreachable(error, host) if lost else translate(error, self.location)
         except RuntimeError as error:
             # PyMySQL's, where a package is missing that the way to log in needs.
             told = OpenError(
-                f"the driver cannot log in to {self._location} ({error})",
+                f"the driver cannot log in to {self.location} ({error})",
                 hint="pip install 'PyMySQL[rsa,ed25519]'",
-                offender=Offender("store", name=self._location),
+                offender=Offender("store", name=self.location),
             )
             goes_on = False
         if connection is not None and connection.open:
@@ -152,14 +158,16 @@ class Connector:
         raise told
 
     @property
-    def _kind(self) -> type[MetastoreError]:
+    def kind(self) -> type[MetastoreError]:
+        """The error for a connection that does not come about."""
         return LostConnectionError if self.opened else OpenError
 
     def _arguments(self, host: Host, database: str | None) -> dict[str, Any]:
         config = self._config
+        name, port = self.address(host)
         arguments: dict[str, Any] = {
-            "host": host.name,
-            "port": host.port,
+            "host": name,
+            "port": port,
             "user": config.user,
             "database": database,
             "charset": "utf8mb4",
@@ -176,7 +184,7 @@ class Connector:
         if config.socket is not None:
             arguments["unix_socket"] = str(config.socket)
         if config.wants_tls:
-            arguments["ssl"] = tls_context(config, self._location)
+            arguments["ssl"] = tls_context(config, self.location)
         elif config.tls is False or config.socket is not None:
             arguments["ssl_disabled"] = True
         # Last, and in no variable: an error above may be shown with all of them.  As bytes: the
@@ -193,10 +201,10 @@ class Connector:
             if server.is_galera:
                 self._check_node(cursor)
             if found.get("read_only") == "ON" and not self.reading and len(self._hosts) > 1:
-                told = self._kind(
-                    f"of the servers of {self._location}, only one that reads answers",
+                told = self.kind(
+                    f"of the servers of {self.location}, only one that reads answers",
                     hint="see whether the one that writes runs, or open the store for reading",
-                    offender=Offender("store", name=self._location),
+                    offender=Offender("store", name=self.location),
                 )
                 raise _OtherHostError(told)
             assignments = [f"{name} = {value}" for name, value in self._settings(found, server)]
@@ -240,10 +248,10 @@ class Connector:
         cursor.execute("SHOW STATUS LIKE 'wsrep_ready'")
         row = cursor.fetchone()
         if row is not None and row[1] != "ON":
-            told = self._kind(
-                f"the nodes of {self._location} that answer are not part of a cluster now",
+            told = self.kind(
+                f"the nodes of {self.location} that answer are not part of a cluster now",
                 hint="see whether most nodes run",
-                offender=Offender("store", name=self._location),
+                offender=Offender("store", name=self.location),
             )
             raise _OtherHostError(told)
 
