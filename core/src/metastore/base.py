@@ -253,7 +253,8 @@ class BaseMetadataStore(ABC):
         return None
 
     # The service behind the store, for flavors with the capability `provision`.  They are asked of
-    # the class, with a config: there may be nothing yet that could be opened.
+    # the class, with a config: there may be nothing yet that could be opened.  What takes long is
+    # told, a line a step, to the logger `metastore.service` at level INFO, which the command shows.
 
     @classmethod
     def provision(cls, config: Any) -> None:  # noqa: ARG003 - for those who override it
@@ -292,6 +293,30 @@ class BaseMetadataStore(ABC):
     def is_running(cls, config: Any) -> bool:  # noqa: ARG003
         """Whether the service answers; True where there is none to make."""
         return True
+
+    @classmethod
+    def manifest(cls, config: Any) -> Mapping[str, str]:  # noqa: ARG003 - as above
+        """What `provision` would make, for other tools to make it: names of files, and their texts.
+
+        Nothing is asked of the backend for it, and no secret is in it.
+
+        Raises
+        ------
+        CapabilityError
+            The flavor has no service to make, or none that can be written down.
+        """
+        raise CapabilityError(
+            f"flavor {cls.FLAVOR!r} cannot write down what it would make",
+            hint="bring the service up, where it has one, without --dry-run and --output",
+        )
+
+    @classmethod
+    def describe_service(cls, config: Any) -> Sequence[tuple[str, str]]:  # noqa: ARG003 - as above
+        """What there is of the service, and what of it is not as the config says: names and words.
+
+        For ``metastore store status``.  It changes nothing; raises as `provision`.
+        """
+        return ()
 
     @classmethod
     def _without_service(cls) -> CapabilityError:

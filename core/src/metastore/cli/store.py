@@ -250,7 +250,8 @@ def status(which: str | None, as_json: bool) -> None:
     """Say which store is meant, and whether it answers; exit code 1 where it does not.
 
     JSON fields: flavor, said_by (what named the store), location, answers, problem (null where it
-    answers), provisioned and running (its service, true where it needs none).
+    answers), provisioned and running (its service, true where it needs none), service (what there
+    is of that, and what differs from the settings; empty where the flavor says nothing).
     """
     from metastore.cli import _json
     from metastore.cli._output import fields, line
@@ -262,7 +263,10 @@ def status(which: str | None, as_json: bool) -> None:
     location: str | None = None
     problem: str | None = None
     provisioned = running = False
+    parts: list[tuple[str, str]] = []
     try:
+        if target.flavor.capabilities.provision:
+            parts += served.describe_service(target.config)
         provisioned = served.is_provisioned(target.config)
         running = provisioned and served.is_running(target.config)
         with _closing(open_target(target, mode="r")) as opened:
@@ -279,9 +283,11 @@ def status(which: str | None, as_json: bool) -> None:
                 "problem": problem,
                 "provisioned": provisioned,
                 "running": running,
+                "service": dict(parts),
             }
         )
     else:
+        service = "running" if running else "down" if provisioned else "not there"
         line(f"store {location or ''}".rstrip(), style="bold")
         fields(
             [
@@ -289,16 +295,8 @@ def status(which: str | None, as_json: bool) -> None:
                 ("flavor", target.flavor.name),
                 ("named by", None if which else target.said_by),
                 ("location", location),
-                (
-                    "service",
-                    None
-                    if not target.flavor.capabilities.provision
-                    else "running"
-                    if running
-                    else "down"
-                    if provisioned
-                    else "not there",
-                ),
+                ("service", service if target.flavor.capabilities.provision else None),
+                *parts,
                 ("answers", "no" if problem else "yes"),
                 ("problem", problem),
             ]
@@ -309,14 +307,32 @@ def status(which: str | None, as_json: bool) -> None:
 
 @store.command("up")
 @click.argument("which", required=False, metavar="[NAME|URL]", callback=without_password)
+@click.option("--dry-run", is_flag=True, help="Print what would be made, and make nothing.")
+@click.option(
+    "--output",
+    metavar="FILE|DIR",
+    help="Write what would be made, for other tools to make it: into a file, or into a folder "
+    "(one that is there, or a name with / at its end); make nothing.",
+)
 @debug_option(hidden=True)
-def up(which: str | None) -> None:
+def up(which: str | None, dry_run: bool, output: str | None) -> None:
     """Bring the service of a store up, where its flavor can; harmless where it is up."""
+    from metastore.cli import _service
     from metastore.cli._output import line
 
+    if dry_run and output is not None:
+        raise click.UsageError("Give --dry-run, which prints, or --output, which writes, not both.")
     target = _target(which)
-    _provisioning(target).provision(target.config)
-    line("the store's service is up")
+    served = _provisioning(target)
+    if dry_run:
+        _service.print_manifest(served.manifest(target.config))
+    elif output is not None:
+        for path in _service.write_manifest(served.manifest(target.config), output):
+            line(f"{path} is written")
+    else:
+        with _service.progress():
+            served.provision(target.config)
+        line("the store's service is up")
 
 
 @store.command("down")
@@ -325,13 +341,15 @@ def up(which: str | None) -> None:
 @debug_option(hidden=True)
 def down(which: str | None, delete_data: bool) -> None:
     """Take the service of a store down, where its flavor can; its data stay."""
+    from metastore.cli import _service
     from metastore.cli._output import line
 
     target = _target(which)
     served = _provisioning(target)
     if delete_data:
         click.confirm("Delete all data of this store, which cannot be undone?", abort=True)
-    served.deprovision(target.config, delete_data=delete_data)
+    with _service.progress():
+        served.deprovision(target.config, delete_data=delete_data)
     line(f"the store's service is down; its data {'are deleted' if delete_data else 'stay'}")
 
 
