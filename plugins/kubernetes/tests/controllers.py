@@ -29,11 +29,13 @@ class Controllers:
         self.world = world
         self.namespace = namespace
         self.admin = world.admin()
-        self.holds: set[str] = set()
-        """Stateful sets whose pods are not made ready, as the test has something else in mind."""
+        self.instead: Callable[[str], None] | None = None
+        """Called with the name of a pod that is made, instead of making it ready."""
+        self.makes_pods = True
+        self.binds = True
         self.more: list[str] = []
         """Statements that the server's administrator runs for a new user, {user} in them."""
-        self._server_of = server_of
+        self.server_of = server_of
         self._volumes: dict[str, Server] = {}
         """By the claim's uid: what has been made is not made again."""
         self._pods: dict[str, tuple[str, int]] = {}
@@ -57,7 +59,11 @@ class Controllers:
 
     def path(self, resource: str, name: str = "") -> str:
         """Of a resource in the namespace."""
-        root = "/apis/apps/v1" if resource == "statefulsets" else "/api/v1"
+        groups = {
+            "statefulsets": "/apis/apps/v1",
+            "networkpolicies": "/apis/networking.k8s.io/v1",
+        }
+        root = groups.get(resource, "/api/v1")
         return f"{root}/namespaces/{self.namespace}/{resource}{'/' * bool(name)}{name}"
 
     def get(self, resource: str, name: str) -> JSON | None:
@@ -71,6 +77,10 @@ class Controllers:
         """Change an object, as somebody else."""
         kind = "application/merge-patch+json"
         return self.admin.request("PATCH", self.path(resource, name), body=patch, content_type=kind)
+
+    def delete(self, resource: str, name: str) -> None:
+        """Take an object away, as somebody else."""
+        self.admin.request("DELETE", self.path(resource, name))
 
     def warn(self, about: JSON, reason: str, message: str) -> None:
         """Write an event about an object."""
@@ -94,6 +104,11 @@ class Controllers:
         """Take the pod away, and wait until another one is there and ready."""
         with self._step:
             self._end(name)
+            self._look()
+
+    def settle(self) -> None:
+        """Do at once what is to be done."""
+        with self._step:
             self._look()
 
     def _run(self) -> None:
@@ -137,15 +152,19 @@ class Controllers:
         if claim is None or secret is None:
             # The kubelet waits for both.
             return
-        self.merge(
-            "persistentvolumeclaims", f"{claim['metadata']['name']}/status",
-            {"status": {"phase": "Bound"}},
-        )  # fmt: skip
-        self.world.make_pod_of(self.namespace, base)
-        server = self._server_of(base)
-        if base in self.holds:
+        if self.binds:
+            self.merge(
+                "persistentvolumeclaims",
+                f"{claim['metadata']['name']}/status",
+                {"status": {"phase": "Bound"}},
+            )
+        if not self.makes_pods:
             return
-        uid = claim["metadata"]["uid"]
+        self.world.make_pod_of(self.namespace, base)
+        if self.instead is not None:
+            self.instead(name)
+            return
+        server, uid = self.server_of(base), claim["metadata"]["uid"]
         if uid not in self._volumes:
             self._initialise(server, owner, secret)
             self._volumes[uid] = server

@@ -15,7 +15,7 @@ from metastore_flavor_mysql import MySQLMetadataStore
 
 from .servers import Server
 
-__all__ = ["Places"]
+__all__ = ["Places", "empty"]
 
 
 class Places:
@@ -49,11 +49,11 @@ class Places:
         for database, store in list(self._made):
             if store is not None and store._closed:
                 self._made.remove((database, store))
-                _empty(self._server, database)
+                empty(self._server, database)
                 self._server.free.append(database)
 
 
-def _empty(server: Server, database: str) -> None:
+def empty(server: Server, database: str) -> None:
     """Make a store as it was when it was new; what is left of a test may still hold locks."""
     connection = server.connect(database=database)
     try:

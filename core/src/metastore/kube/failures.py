@@ -166,6 +166,13 @@ def _said(about: dict[str, object], status: int, call: Call) -> str:
 
 def _forbidden(said: str, call: Call, offender: Offender) -> MetastoreError:
     found = _FORBIDDEN.search(said)
+    if said and not found:
+        # Allowed by every role, and refused by who looks at what is to be made.
+        return OpenError(
+            f"the API server {call.server} refused {call.what} (403): {one_line(said)}",
+            hint="a quota or a policy of the cluster forbids it: ask for less, or have it changed",
+            offender=offender,
+        )
     user = f" User {found['user']!r}" if found and found["user"] else " this user"
     verb = found["verb"] if found else call.verb
     resource = found["resource"] if found else call.parts[1] or call.path

@@ -24,10 +24,10 @@ _OF_SECRET = """\
 # The passwords are not here. As it stands this is refused: the placeholders are no base64. Either
 # 'metastore store up' makes the secret, once, or you do, and leave this file out:
 #   kubectl create secret generic {name}{namespace} --from-literal=username={user} \\
-#     --from-literal=password="$(openssl rand -hex 24)" \\
-#     --from-literal=root-password="$(openssl rand -hex 24)"
+#     --from-file=password=<(openssl rand -hex 24 | tr -d '\\n') \\
+#     --from-file=root-password=<(openssl rand -hex 24 | tr -d '\\n')
 #   kubectl label secret {name}{namespace} {labels}
-# A password that is changed later is not changed in the database.
+# What is changed in it later is not changed in the database.
 """
 
 

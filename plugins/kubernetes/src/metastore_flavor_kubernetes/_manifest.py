@@ -94,9 +94,10 @@ def labels_of(config: KubernetesConfig) -> dict[str, str]:
 def object_of(kind: Kind, config: KubernetesConfig, namespace: str | None) -> JSON:
     """An object as it is applied; in no namespace, one that whoever applies it chooses."""
     made = {"spec": _SPECS[kind](config)} if kind in _SPECS else {}
-    meta: JSON = {"name": kind.name(config), "labels": labels_of(config)}
+    meta: JSON = {"name": kind.name(config)}
     if namespace is not None:
         meta["namespace"] = namespace
+    meta["labels"] = labels_of(config)
     return {"apiVersion": kind.version, "kind": kind.kind, "metadata": meta, **made}
 
 

@@ -32,9 +32,10 @@ def describe(objects: Objects) -> list[tuple[str, str]]:
     lines = [(kind.words, _words(objects, kind)) for kind in KINDS]
     try:
         why = why_not(objects)
+        pod = f"not ready: {why}" if why else "ready"
     except OpenError as error:
-        why = _hidden(error)
-    return [*lines, ("pod", f"not ready: {why}" if why else "ready")]
+        pod = _hidden(error)
+    return [*lines, ("pod", pod)]
 
 
 def _words(objects: Objects, kind: Kind) -> str:

@@ -12,7 +12,7 @@ from metastore.kube.pods import is_ready, why_not_ready
 from metastore_flavor_kubernetes._manifest import CLAIM, JSON, STATEFUL_SET, selector_of
 from metastore_flavor_kubernetes._objects import Objects
 
-__all__ = ["find_pod", "hint_of", "wait_until_ready", "why_not"]
+__all__ = ["wait_until_ready", "why_not"]
 
 _log = logging.getLogger("metastore.service")
 _SHORTEST, _LONGEST = 0.1, 2.0
@@ -42,7 +42,7 @@ def wait_until_ready(objects: Objects) -> None:
             return
         is_hopeless = any(why.startswith(each) for each in _HOPELESS)
         if is_hopeless or time.monotonic() + pause > deadline:
-            raise not_ready(objects, why)
+            raise _not_ready(objects, why, is_hopeless=is_hopeless)
         if why != last:
             _log.info("waiting for pod %s: %s", objects.config.pod_name, why)
             last = why
@@ -50,19 +50,17 @@ def wait_until_ready(objects: Objects) -> None:
         pause = min(1.5 * pause, _LONGEST)
 
 
-def not_ready(objects: Objects, why: str) -> MetastoreError:
-    """The error for a pod that does not come, or does not answer."""
+def _not_ready(objects: Objects, why: str, *, is_hopeless: bool) -> MetastoreError:
     config, namespace = objects.config, objects.namespace
+    time_given = "" if is_hopeless else f" after {config.start_timeout:g} s"
     return StorageError(
-        f"the pod {config.pod_name!r} in namespace {namespace!r} is not ready after"
-        f" {config.start_timeout:g} s: {why}",
-        hint=hint_of(why, objects),
+        f"the pod {config.pod_name!r} in namespace {namespace!r} is not ready{time_given}: {why}",
+        hint=_hint_of(why, objects),
         offender=Offender("pod", name=config.pod_name),
     )
 
 
-def hint_of(why: str, objects: Objects) -> str:
-    """What to do about a reason."""
+def _hint_of(why: str, objects: Objects) -> str:
     config, namespace = objects.config, objects.namespace
     lower = why.lower()
     if "image" in lower:
@@ -79,7 +77,7 @@ def hint_of(why: str, objects: Objects) -> str:
     )
 
 
-def find_pod(objects: Objects) -> JSON | None:
+def _find_pod(objects: Objects) -> JSON | None:
     """The pod; None where there is none."""
     selector = ",".join(f"{key}={value}" for key, value in selector_of(objects.config).items())
     path = f"/api/v1/namespaces/{objects.namespace}/pods"
@@ -94,7 +92,7 @@ def why_not(objects: Objects) -> str | None:
     if owner is None:
         return "the stateful set is gone"
     status = owner.get("status") or {}
-    pod = find_pod(objects)
+    pod = _find_pod(objects)
     if pod is None:
         return _of_event(objects, owner) or "it is not made yet"
     if status.get("observedGeneration", 0) < owner["metadata"].get("generation", 0):
