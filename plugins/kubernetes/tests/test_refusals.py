@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -67,7 +68,7 @@ def test_a_missing_right(world: World, config: Make, resource: str, verb: str, s
 
 def test_no_rights_at_all(world: World, config: Make) -> None:
     """All rights that are missing are named at once; also where there is no namespace."""
-    with pytest.raises(OpenError, match="create secrets, get secrets 'db'.*list events") as raised:
+    with pytest.raises(OpenError, match=r"create secrets, get secrets 'db'.*list events") as raised:
         up(config(namespace="nowhere"))
     one_line(raised.value)
 
@@ -107,7 +108,7 @@ def test_no_rights_to_delete(world: World, controllers: Controllers, config: Mak
 def test_no_namespace(world: World, config: Make) -> None:
     """For who may everything, a namespace that is not there is told, and how to make it."""
     admin = world.admin().config.kubeconfig
-    with pytest.raises(OpenError, match="no namespace 'nowhere'.*kubectl create") as raised:
+    with pytest.raises(OpenError, match=r"no namespace 'nowhere'.*kubectl create") as raised:
         up(config(namespace="nowhere", kubeconfig=admin))
     one_line(raised.value)
 
@@ -121,7 +122,7 @@ def test_a_wrong_token(world: World, config: Make) -> None:
         KubernetesMetadataStore.describe_service,
         KubernetesMetadataStore.is_running,
     ):
-        with pytest.raises(OpenError, match="does not accept the credentials.*log in") as raised:
+        with pytest.raises(OpenError, match=r"does not accept the credentials.*log in") as raised:
             call(config(kubeconfig=path))
         one_line(raised.value)
 
@@ -138,7 +139,6 @@ def test_nobody_listens(world: World, config: Make, tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    import re
 
     text = re.sub(
         r"https://127.0.0.1:\d+", f"https://127.0.0.1:{port}", world.kubeconfig().read_text()
@@ -164,22 +164,23 @@ QUOTA = (
     'persistentvolumeclaims "data-db-0" is forbidden: exceeded quota: small, requested:'
     " requests.storage=10Gi, used: requests.storage=0, limited: requests.storage=1Gi"
 )
+NONE = "is no Kubernetes API server"
 POLICY = 'statefulsets.apps "db" is forbidden: violates the policy "restricted"'
 
 
 @pytest.mark.parametrize(
     ("method", "path", "answer", "told"),
     [
-        ("PATCH", "persistentvolumeclaims", _status(403, "Forbidden", QUOTA), "exceeded quota: small"),
+        ("PATCH", "volumeclaims", _status(403, "Forbidden", QUOTA), "exceeded quota: small"),
         ("PATCH", "statefulsets", _status(403, "Forbidden", POLICY), 'the policy "restricted"'),
         ("PATCH", "services", _status(409, "Conflict", "it was modified"), "it was modified"),
         ("PATCH", "statefulsets", _status(422, "Invalid", "spec: Forbidden"), "spec: Forbidden"),
         ("PATCH", "networkpolicies", _status(500, "InternalError", "etcd"), "etcd"),
         ("POST", "secrets", _status(429, "TooManyRequests", "slow down"), "slow down"),
         ("GET", "services", _status(503, "ServiceUnavailable", "starting"), "starting"),
-        ("GET", "secrets", lambda: web.Response(text="<html>Log in"), "is no Kubernetes API server"),
-        ("GET", "secrets", lambda: web.json_response([1]), "is no Kubernetes API server"),
-        ("POST", "reviews", lambda: web.Response(text="no", status=404), "no Kubernetes API server"),
+        ("GET", "secrets", lambda: web.Response(text="<html>Log in"), NONE),
+        ("GET", "secrets", lambda: web.json_response([1]), NONE),
+        ("POST", "reviews", lambda: web.Response(text="no", status=404), NONE),
     ],
 )  # fmt: skip
 def test_refused(
@@ -205,7 +206,7 @@ def test_a_slow_server(standin: StandInWorld, config: Any) -> None:
 
     standin.server.before = before
     with pytest.raises(
-        StorageError, match="gave no answer within 0.2 s.*connect_timeout"
+        StorageError, match=r"gave no answer within 0.2 s.*connect_timeout"
     ) as raised:
         up(config(connect_timeout=0.2))
     one_line(raised.value)
@@ -216,7 +217,9 @@ def test_it_is_being_deleted(standin: StandInWorld, controllers: Controllers, co
     up(config())
     gone = {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}
     controllers.merge("persistentvolumeclaims", "data-db-0", gone)
-    with pytest.raises(MetastoreError, match="claim 'data-db-0'.*is being deleted; wait") as raised:
+    with pytest.raises(
+        MetastoreError, match=r"claim 'data-db-0'.*is being deleted; wait"
+    ) as raised:
         up(config())
     one_line(raised.value)
 
@@ -288,7 +291,7 @@ def test_a_pod_that_is_not_made(controllers: Controllers, config: Make) -> None:
     assert owner is not None
     said = 'create Pod db-0 in StatefulSet db failed: pods "db-0" is forbidden: exceeded quota: q'
     controllers.warn(owner, "FailedCreate", said)
-    with pytest.raises(StorageError, match="FailedCreate: .*exceeded quota: q.*ask for less"):
+    with pytest.raises(StorageError, match=r"FailedCreate: .*exceeded quota: q.*ask for less"):
         up(config(start_timeout=0.5))
 
 

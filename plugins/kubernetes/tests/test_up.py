@@ -139,7 +139,7 @@ def test_what_was_deleted_is_made_again(
 
 
 def test_data_without_their_secret(controllers: Controllers, config: Make) -> None:
-    """Where the secret of data that are there is gone, nothing is made and it is said what to do."""
+    """Where the secret of data is gone, nothing is made, and it is said what to do."""
     up(config())
     down(config())
     controllers.delete("secrets", "db")
@@ -207,7 +207,7 @@ def test_a_volume_that_cannot_grow(controllers: Controllers, config: Make) -> No
     controllers.binds = False
     up(config(storage_size="1Gi"))
     with pytest.raises(
-        StorageError, match="persistentvolumeclaims 'data-db-0'.*immutable.*setting"
+        StorageError, match=r"persistentvolumeclaims 'data-db-0'.*immutable.*setting"
     ):
         up(config(storage_size="2Gi"))
 
@@ -318,11 +318,11 @@ def test_suspend_and_resume(controllers: Controllers, config: Make, open_store: 
 
 def test_no_store_there(controllers: Controllers, config: Make, open_store: Any) -> None:
     """Where nothing was brought up, or it was taken down, it is said how to."""
-    with pytest.raises(StoreNotFoundError, match="the secret 'db'.*'metastore store up'"):
+    with pytest.raises(StoreNotFoundError, match=r"the secret 'db'.*'metastore store up'"):
         open_store()
     up(config())
     down(config())
-    with pytest.raises(StoreNotFoundError, match="no service 'db'.*'metastore store up'"):
+    with pytest.raises(StoreNotFoundError, match=r"no service 'db'.*'metastore store up'"):
         open_store()
 
 
