@@ -48,10 +48,19 @@ class KubernetesDatabase(MySQLDatabase):
             host = f"{config.name}.{namespace}.svc"
         else:
             host = PortForward.host
-            self._forward = _told(location, lambda: _forwarded(config, cluster, namespace))
-        self.settings = config.mysql(host, user, password)
+            self._forward = PortForward(
+                cluster, service=config.name, namespace=namespace, port=PORT
+            )
+        # A tunnel of the API server's is encrypted already.
+        tls = None if self._forward is None else False
+        self.settings = config.mysql(host, user, password, tls=tls)
         """What the store behind it is opened with."""
-        super().__init__(self.settings, location=location)
+        try:
+            super().__init__(self.settings, location=location)
+        except BaseException:
+            if self._forward is not None:
+                self._forward.close()
+            raise
 
     def new_connector(self, config: MySQLConfig, location: str) -> Connector:
         """One that goes through the port, where there is one."""
@@ -82,6 +91,8 @@ class _ForwardedConnector(Connector):
         said = self._forward.error
         if said is None:
             return super().unreachable(error, host)
+        if isinstance(said, StoreNotFoundError) and not self.opened:
+            return StoreNotFoundError(said.message, hint=_UP, offender=said.offender)
         offender = Offender("store", name=self.location)
         return self.kind(said.message, hint=said.hint, offender=offender)
 
@@ -111,19 +122,6 @@ def _login(
     # It is made once for the data, and never changed.
     place = found["metadata"].get("uid"), config.database
     return value_of(found, "username"), Secret(value_of(found, "password")), place
-
-
-def _forwarded(config: KubernetesConfig, cluster: Cluster, namespace: str) -> PortForward:
-    forward = PortForward(cluster, service=config.name, namespace=namespace, port=PORT)
-    try:
-        forward.check()
-    except StoreNotFoundError as error:
-        forward.close()
-        raise StoreNotFoundError(error.message, hint=_UP, offender=error.offender) from error
-    except BaseException:
-        forward.close()
-        raise
-    return forward
 
 
 def _told(location: str, ask: Callable[[], T]) -> T:

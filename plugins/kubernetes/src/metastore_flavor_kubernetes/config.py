@@ -199,7 +199,7 @@ class KubernetesConfig(ClusterConfig, EngineConfig):
         """Its one pod."""
         return f"{self.name}-0"
 
-    def mysql(self, host: str, user: str, password: Secret) -> MySQLConfig:
+    def mysql(self, host: str, user: str, password: Secret, *, tls: bool | None) -> MySQLConfig:
         """The settings of the store behind the service."""
         return MySQLConfig(
             host=host,
@@ -207,6 +207,7 @@ class KubernetesConfig(ClusterConfig, EngineConfig):
             user=user,
             password=password,
             database=self.database,
+            tls=tls,
             text=self.text,
             pool_size=self.pool_size,
             connect_timeout=self.connect_timeout,

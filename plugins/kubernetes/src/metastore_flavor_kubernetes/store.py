@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from typing import Any, ClassVar
 
 from metastore import BaseMetadataStore, Capabilities, OpenError, StoreNotFoundError
@@ -59,7 +58,8 @@ class KubernetesMetadataStore(MySQLMetadataStore):
     def provision(cls, config: KubernetesConfig) -> None:
         """Make what is missing in the cluster, change what differs, and wait until it answers.
 
-        See `docs/kubernetes.md`.  Passwords are made once, and never changed.
+        An empty database becomes a store.  See `docs/kubernetes.md`; passwords are made once, and
+        never changed.
 
         Raises
         ------
@@ -76,19 +76,13 @@ class KubernetesMetadataStore(MySQLMetadataStore):
         deadline = time.monotonic() + config.connect_timeout
         while True:
             try:
-                cls._log_in(config)
+                cls.open(config).close()
                 return
             except (OpenError, StorageError):
                 # Of a pod that is ready just now, not everybody has heard.
                 if time.monotonic() + _PAUSE > deadline:
                     raise
             time.sleep(_PAUSE)
-
-    @classmethod
-    def _log_in(cls, config: KubernetesConfig) -> None:
-        database = KubernetesDatabase(config, location=config.location(cls.FLAVOR))
-        with closing(database), database.outside() as cursor:
-            cursor.execute("SELECT 1")
 
     @classmethod
     def deprovision(cls, config: KubernetesConfig, *, delete_data: bool = False) -> None:
