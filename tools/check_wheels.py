@@ -7,6 +7,8 @@ Usage: check_wheels.py FOLDER, an empty folder for what is built.
 - The core wheel alone, in a new virtual environment, brings a working command, nothing heavy.
 - With the flavor's wheel beside it, the flavor is found and the demo runs on it.
 - With the mysql flavor's wheel beside them, the flavor is found, and its driver loads.
+- With the kubernetes flavor's wheel, and mysql's on which it depends, the flavor is found, and says
+  what it would make.
 - The kubeflow flavor says what is missing without ml-metadata, and serves a store with it.
 - Strangers' flavors beside them, good and bad ones, are listed as what they are, and harm nobody;
   the good one is that of docs/writing-a-flavor.md, as a wheel and as an editable install.
@@ -29,6 +31,7 @@ from _building import (
     CORE,
     HAS_MLMD,
     KUBEFLOW,
+    KUBERNETES,
     MYSQL,
     ROOT,
     SQLITE,
@@ -64,12 +67,13 @@ def main(arguments: list[str]) -> int:
     folder = Path(arguments[0]).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        core, sqlite, mysql, kubeflow = (
+        core, sqlite, mysql, kubeflow, kubernetes = (
             check_contents(which, folder / which.package)
-            for which in (CORE, SQLITE, MYSQL, KUBEFLOW)
+            for which in (CORE, SQLITE, MYSQL, KUBEFLOW, KUBERNETES)
         )
         installed = check_install(core.wheel, sqlite.wheel, folder)
         check_mysql(installed, mysql.wheel)
+        check_kubernetes(installed, mysql.wheel, kubernetes.wheel)
         check_kubeflow(installed, kubeflow.wheel)
         check_strangers(installed, folder / "strangers")
     except CheckError as error:
@@ -142,6 +146,21 @@ def check_mysql(installed: Environment, wheel: Path) -> None:
     if "tls_ca" not in use([metastore, "flavor", "show", "mysql"], home):
         raise CheckError("`metastore flavor show mysql` does not tell its settings")
     run([python, "-m", "pip", "uninstall", "-q", "-y", wheel.name.split("-")[0]])
+
+
+def check_kubernetes(installed: Environment, mysql: Path, wheel: Path) -> None:
+    """Install both wheels and look at what would be made, for which no cluster is needed."""
+    python, metastore, home = installed
+    run([python, "-m", "pip", "install", "-q", str(mysql), str(wheel)])
+    run([python, "-m", "pip", "check"])
+    listing = use([metastore, "flavor", "list", "--json"], home)
+    expect_states(listing, memory="ok", sqlite="ok", mysql="ok", kubernetes="ok")
+    use([metastore, "flavor", "check", "kubernetes"], home)
+    printed = use([metastore, "store", "up", "kubernetes://ml/db", "--dry-run"], home)
+    if "kind: StatefulSet" not in printed:
+        raise CheckError("`metastore store up --dry-run` does not print what it would make")
+    names = [each.name.split("-")[0] for each in (wheel, mysql)]
+    run([python, "-m", "pip", "uninstall", "-q", "-y", *names])
 
 
 def check_kubeflow(installed: Environment, wheel: Path) -> None:

@@ -49,9 +49,13 @@ class Controllers:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def rest(self) -> None:
+        """Look no more by oneself, which takes its time; `settle` and `replace` still do."""
         self._stop.set()
         self._thread.join()
+
+    def __exit__(self, *_: object) -> None:
+        self.rest()
         for server in self._volumes.values():
             server.run("DROP DATABASE IF EXISTS metastore", "DROP USER IF EXISTS metastore@'%'")
         if self._failure is not None:

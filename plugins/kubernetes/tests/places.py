@@ -74,6 +74,7 @@ def of(world: World, server: Server) -> Iterator[Places]:
     with Controllers(world, namespace, lambda _: server) as controllers:
         controllers.more.append(r"GRANT ALL ON `kit\_%`.* TO {user}@'%'")
         KubernetesMetadataStore.provision(config())
+        controllers.rest()
         yield Places(config, controllers, server)
 
 

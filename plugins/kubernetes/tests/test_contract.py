@@ -14,6 +14,9 @@ from metastore.testing import StoreContract
 
 from . import places
 
+# It takes minutes.
+pytestmark = pytest.mark.slow
+
 Make = Callable[[], BaseMetadataStore]
 
 
