@@ -271,9 +271,11 @@ def test_a_pod_that_does_not_come(
     caplog.set_level("INFO", "metastore.service")
     status, told, hint = _reasons()[reason]
     given = {"conditions": [], "containerStatuses": [], **status}
-    controllers.instead = lambda name: controllers.merge(
-        "pods", f"{name}/status", {"status": given}
-    )
+
+    def stand_still(name: str) -> None:
+        controllers.merge("pods", f"{name}/status", {"status": given})
+
+    controllers.instead = stand_still
     # No use in waiting for a name that is none: this ends at once, or never.
     timeout = 3600 if reason == "InvalidImageName" else 1.5
     with pytest.raises(StorageError, match=f"db-0.*{told}.*{hint}") as raised:

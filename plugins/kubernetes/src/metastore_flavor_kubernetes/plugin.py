@@ -13,7 +13,7 @@ def metastore_flavor() -> Flavor:
         summary="A shared store on a MySQL or MariaDB that it brings up in a Kubernetes cluster",
         config="metastore_flavor_kubernetes.config:KubernetesConfig",
         store="metastore_flavor_kubernetes.store:KubernetesMetadataStore",
-        capabilities=Capabilities(native_filter=True, snapshot=True, provision=True),
+        capabilities=Capabilities(native_filter=True, snapshot=True, delete=True, provision=True),
         interface_version=1,
         secret_schemes=("k8s",),
     )

@@ -32,7 +32,7 @@ class KubernetesMetadataStore(MySQLMetadataStore):
 
     FLAVOR: ClassVar[str] = "kubernetes"
     CAPABILITIES: ClassVar[Capabilities] = Capabilities(
-        native_filter=True, snapshot=True, provision=True
+        native_filter=True, snapshot=True, delete=True, provision=True
     )
     CONFIG: ClassVar[type[Any] | None] = KubernetesConfig
     DATABASE: ClassVar[type[EngineDatabase]] = KubernetesDatabase
