@@ -62,6 +62,8 @@ class StandIn:
         """Whether it keeps back what the real server says of itself in trailing metadata."""
         self.rewrite: Callable[[str, Any], None] = lambda rpc, request: None
         """Changes a request before it is handed on."""
+        self.garble: Callable[[str, bytes], bytes] = lambda rpc, answer: answer
+        """Changes an answer before it is handed on."""
         self._real = grpc.insecure_channel(f"127.0.0.1:{port}", _OPTIONS)
         self._server = grpc.server(ThreadPoolExecutor(24), options=_OPTIONS)
         handlers = {
@@ -93,6 +95,11 @@ class StandIn:
         """The next calls of the RPC fail so, once the real server has answered, or before."""
         with self._lock:
             self._faults.setdefault(rpc, []).append(_Fault(what, forward, times, details))
+
+    @staticmethod
+    def answer_of(rpc: str, answer: bytes) -> Any:
+        """The message of an answer."""
+        return getattr(service, f"{rpc}Response").FromString(answer)
 
     def wait_for(self, rpc: str) -> None:
         """Wait until a call of the RPC that is to fail was handed on."""
@@ -134,7 +141,7 @@ class StandIn:
                     self._broken.notify_all()
             if fault is not None and fault.what != EMPTY:
                 self._break(fault, context)
-            return b"" if fault is not None else bytes(answer)
+            return b"" if fault is not None else self.garble(rpc, bytes(answer))
 
         return handle
 

@@ -6,7 +6,7 @@ in how they say that something is not there: a field that is not set, and None.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from google.protobuf import json_format
@@ -146,11 +146,17 @@ def node_of(kind: NodeKind, message: Any) -> AnyNode:
 
 def _values_of(messages: Any) -> dict[str, Value]:
     """The values of a map of properties; one without content is none."""
-    return {
-        _read(key): value
-        for key, message in messages.items()
-        if (value := value_of(message)) is not None
-    }
+    found: dict[str, Value] = {}
+    for key, message in _items(messages):
+        value: Any = value_of(message)
+        if value is not None:
+            found[key] = _read(value) if isinstance(value, bytes) else value
+    return found
+
+
+def _items(messages: Any) -> Iterator[tuple[str, Any]]:
+    """The items of a map; by a key that is no text protobuf gives nothing, and fails."""
+    return ((key, messages[key]) for key in messages if isinstance(key, str))
 
 
 def _read(text: Any) -> str:
@@ -232,7 +238,7 @@ def type_of(kind: NodeKind, message: Any) -> Type:
         message.id,
         kind,
         _read(message.name),
-        {_read(key): PropertyKind(number) for key, number in message.properties.items() if number},
+        {key: PropertyKind(number) for key, number in _items(message.properties) if number},
         _read(message.version) or None,
         _read(message.description) if message.HasField("description") else None,
         (_BASE_TYPES.get((kind, message.base_type)) if message.base_type else None)
@@ -320,7 +326,7 @@ def event_of(message: Any) -> Event:
         message.execution_id,
         EventType(message.type),
         message.milliseconds_since_epoch,
-        path_of(message),
+        tuple(_read(step) if isinstance(step, bytes) else step for step in path_of(message)),
     )
 
 
