@@ -152,7 +152,7 @@ def test_texts_that_are_no_utf_8(tmp_path: Path) -> None:
         batch = Batch()
         batch.type(ARTIFACT, "T")
         batch.type(EXECUTION, "T")
-        values = {"text": "x", "key": 1, "kept": 2}
+        values: dict[str, Any] = {"text": "x", "key": 1, "kept": 2}
         artifact = batch.artifact("T", name="n", uri="u", custom_properties=values)
         batch.event(artifact, batch.execution("T"), EventType.INPUT, path=["k"])
         store.backend.write(batch)

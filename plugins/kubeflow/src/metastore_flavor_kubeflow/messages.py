@@ -326,7 +326,7 @@ def event_of(message: Any) -> Event:
         message.execution_id,
         EventType(message.type),
         message.milliseconds_since_epoch,
-        tuple(_read(step) if isinstance(step, bytes) else step for step in path_of(message)),
+        tuple(step if isinstance(step, int) else _read(step) for step in path_of(message)),
     )
 
 
