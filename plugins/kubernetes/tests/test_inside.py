@@ -18,6 +18,9 @@ from metastore_flavor_kubernetes import KubernetesConfig, KubernetesMetadataStor
 from .controllers import Controllers
 from .test_up import names, put
 
+# No test makes a process a pod of a real cluster.
+pytestmark = pytest.mark.parametrize("world", ["standin"], indirect=True)
+
 
 @pytest.fixture
 def pod(

@@ -45,6 +45,17 @@ def _without(given: dict[str, Any], resource: str, verb: str) -> dict[str, Any]:
     return made
 
 
+def _status(code: int, reason: str, message: str) -> Callable[[], web.Response]:
+    body = {"kind": "Status", "status": "Failure", "code": code, "reason": reason}
+    return lambda: web.json_response({**body, "message": message}, status=code)
+
+
+QUOTA = (
+    'persistentvolumeclaims "data-db-0" is forbidden: exceeded quota: small, requested:'
+    " requests.storage=10Gi, used: requests.storage=0, limited: requests.storage=1Gi"
+)
+
+
 @pytest.mark.parametrize(
     ("resource", "verb", "shown"),
     [
@@ -152,26 +163,45 @@ def test_nobody_listens(world: World, config: Make, tmp_path: Path) -> None:
         KubernetesMetadataStore.open(config(kubeconfig=path))
 
 
+def test_a_quota(world: World, namespace: str, config: Make) -> None:
+    """A quota is told in the words of the API server, not as a missing right."""
+    if isinstance(world, StandInWorld):
+        refuse = _status(403, "Forbidden", QUOTA)
+
+        async def before(asked: str, where: str) -> web.Response | None:
+            return refuse() if asked == "PATCH" and "volumeclaims" in where else None
+
+        world.server.before = before
+    else:
+        # What its controller, which does not run, would copy into the status.
+        hard = {"requests.storage": "1Gi"}
+        quota = {"kind": "ResourceQuota", "apiVersion": "v1", "metadata": {"name": "small"}}
+        path, admin = f"/api/v1/namespaces/{namespace}/resourcequotas", world.admin()
+        admin.request("POST", path, body={**quota, "spec": {"hard": hard}})
+        admin.request(
+            "PATCH",
+            f"{path}/small/status",
+            body={"status": {"hard": hard, "used": {"requests.storage": "0"}}},
+            content_type="application/merge-patch+json",
+        )
+    with pytest.raises(OpenError, match=r"\(403\).*exceeded quota: small.*ask for less") as raised:
+        up(config())
+    assert "apiGroups" not in one_line(raised.value)
+
+
 # What only a stand-in does when it is told to.
 
-
-def _status(code: int, reason: str, message: str) -> Callable[[], web.Response]:
-    body = {"kind": "Status", "status": "Failure", "code": code, "reason": reason}
-    return lambda: web.json_response({**body, "message": message}, status=code)
+ON_STANDIN = pytest.mark.parametrize("world", ["standin"], indirect=True)
 
 
-QUOTA = (
-    'persistentvolumeclaims "data-db-0" is forbidden: exceeded quota: small, requested:'
-    " requests.storage=10Gi, used: requests.storage=0, limited: requests.storage=1Gi"
-)
 NONE = "is no Kubernetes API server"
 POLICY = 'statefulsets.apps "db" is forbidden: violates the policy "restricted"'
 
 
+@ON_STANDIN
 @pytest.mark.parametrize(
     ("method", "path", "answer", "told"),
     [
-        ("PATCH", "volumeclaims", _status(403, "Forbidden", QUOTA), "exceeded quota: small"),
         ("PATCH", "statefulsets", _status(403, "Forbidden", POLICY), 'the policy "restricted"'),
         ("PATCH", "services", _status(409, "Conflict", "it was modified"), "it was modified"),
         ("PATCH", "statefulsets", _status(422, "Invalid", "spec: Forbidden"), "spec: Forbidden"),
@@ -197,6 +227,7 @@ def test_refused(
     one_line(raised.value)
 
 
+@ON_STANDIN
 def test_a_slow_server(standin: StandInWorld, config: Any) -> None:
     """An API server that takes too long is told so, and how to wait longer."""
     release = asyncio.Event()
@@ -212,6 +243,7 @@ def test_a_slow_server(standin: StandInWorld, config: Any) -> None:
     one_line(raised.value)
 
 
+@ON_STANDIN
 def test_it_is_being_deleted(standin: StandInWorld, controllers: Controllers, config: Any) -> None:
     """What goes away is not built upon."""
     up(config())
