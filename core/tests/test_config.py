@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -13,7 +14,13 @@ from typing import Any
 import pytest
 
 import metastore
-from metastore import InvalidError, NotFoundError, StorageError
+from metastore import (
+    CapabilityError,
+    InvalidError,
+    MemoryMetadataStore,
+    NotFoundError,
+    StorageError,
+)
 from metastore.cli import cli
 from metastore.config._file import ConfigFile
 from metastore.config._flavors import registry_of
@@ -163,8 +170,12 @@ class TestNamedStores:
         found = command("store", "status", "--json").data
         assert (found["answers"], found["provisioned"]) == (True, False)
         assert found["said_by"] == "'metastore store use'"
-        assert command("store", "up").code == 0
-        assert "running" in command("store", "status", "prod").out
+        assert found["service"] == {"door": "shut"}
+        done = command("store", "up")
+        assert (done.code, done.err) == (0, "the door of h opens\n")
+        shown = command("store", "status", "prod").out
+        assert "running" in shown
+        assert re.search(r"door +open", shown)
         assert command("store", "down", "prod").code == 0
         assert VaultStore.services == set()
         for noun in ("up", "down"):
@@ -175,6 +186,30 @@ class TestNamedStores:
         assert (done.code, "is not installed" in done.err) == (1, True)
         done = command("store", "update", "gone", "--port", "3")
         assert (done.code, "no store is called 'gone'" in done.err) == (1, True)
+
+    def test_what_would_be_made(self, command: Command, tmp_path: Path) -> None:
+        """What would be made is printed, or written to a file or a folder; nothing is made."""
+        command("store", "register", "prod", "--flavor", "vault", "--host", "h", "--use")
+        both = "door: h\n---\nwall: thick\n"
+        assert command("store", "up", "--dry-run").out == both
+        path, folder = tmp_path / "all.yaml", tmp_path / "new"
+        assert command("store", "up", "--output", str(path)).out == f"{path} is written\n"
+        assert path.read_text() == both
+        for _ in range(2):
+            assert command("store", "up", "--output", f"{folder}/").code == 0
+        assert {each.name: each.read_text() for each in folder.iterdir()} == {
+            "door.yaml": "door: h\n", "wall.yaml": "wall: thick\n"
+        }  # fmt: skip
+        done = command("store", "up", "--output", str(path / "in-a-file"))
+        assert (done.code, "cannot be written" in done.err) == (1, True)
+        assert command("store", "up", "--output", "x", "--dry-run").code == 2
+        assert VaultStore.services == set()
+
+    def test_a_flavor_that_cannot_say_it(self) -> None:
+        """A flavor that has no such method cannot write down what it would make, and says so."""
+        with pytest.raises(CapabilityError, match="'memory' cannot write down"):
+            MemoryMetadataStore.manifest(None)
+        assert MemoryMetadataStore.describe_service(None) == ()
 
 
 class TestWhichIsMeant:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -51,6 +53,7 @@ class VaultStore(MemoryMetadataStore):
     @classmethod
     def provision(cls, config: Any) -> None:
         """Bring it up."""
+        logging.getLogger("metastore.service").info("the door of %s opens", config.host)
         cls.services.add(config.host)
 
     @classmethod
@@ -64,3 +67,13 @@ class VaultStore(MemoryMetadataStore):
         return config.host in cls.services
 
     is_running = is_provisioned
+
+    @classmethod
+    def manifest(cls, config: Any) -> Mapping[str, str]:
+        """Two files."""
+        return {"door.yaml": f"door: {config.host}\n", "wall.yaml": "wall: thick\n"}
+
+    @classmethod
+    def describe_service(cls, config: Any) -> Sequence[tuple[str, str]]:
+        """Its door."""
+        return [("door", "open" if config.host in cls.services else "shut")]

@@ -29,7 +29,7 @@ class Controllers:
         self.world = world
         self.namespace = namespace
         self.admin = world.admin()
-        self.instead: Callable[[str], None] | None = None
+        self.instead: Callable[[str], object] | None = None
         """Called with the name of a pod that is made, instead of making it ready."""
         self.makes_pods = True
         self.binds = True

@@ -82,5 +82,5 @@ def test_another_flavor_uses_it(world: World, secrets: str, mariadb: Server) -> 
     url = f"mysql://{database}@127.0.0.1:{mariadb.port}/{database}?password={reference}"
     with connect(url) as store, store.run("one"):
         pass
-    config = MySQLConfig.checked("mysql", {"database": "d", "password": reference})
-    assert str(config.password) == reference
+    fields = {"database": "d", "password": reference}
+    assert str(MySQLConfig.checked("mysql", fields).password) == reference

@@ -124,10 +124,16 @@ def load(config: ClusterConfig) -> Access:
             f"a store in a cluster needs a package that is not here: {error.name}",
             hint="pip install 'metastore-core[kube]'",
         ) from error
+    # Client 35 writes each answer to it, at level DEBUG: secrets included.
+    logging.getLogger("kubernetes.client.rest").addFilter(_is_no_answer)
     explicit = config.kubeconfig or config.context or os.environ.get("KUBECONFIG")
     if not explicit and is_in_cluster():
         return Access(_of_service_account(config))
     return Access(kubeconfig.read(config))
+
+
+def _is_no_answer(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
 
 
 def is_in_cluster() -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import secrets
 from typing import Any
 
@@ -128,8 +127,7 @@ class Objects:
                 "PATCH",
                 kind.path(self.namespace, kind.name(self.config)),
                 query={"fieldManager": MANAGER, "force": True},
-                # As text: the client writes JSON for content types of JSON alone.
-                body=json.dumps(wanted),
+                body=wanted,
                 content_type="application/apply-patch+yaml",
             )
         except NotFoundError as error:
