@@ -207,3 +207,22 @@ def test_the_command(damaged: Path) -> None:
     assert as_json.returncode == 1
     found = {each["kind"]: each["number"] for each in json.loads(as_json.stdout)}
     assert found == _problems(damaged)
+
+
+def test_two_stores_are_compared(tmp_path: Path) -> None:
+    """`metastore verify A B` says whether both hold the same, and what they do not."""
+    path, other = tmp_path / "store.db", tmp_path / "copy.db"
+    _record(path)
+    with closing(sqlite3.connect(path)) as file, closing(sqlite3.connect(other)) as copy:
+        file.backup(copy)
+    command = [sys.executable, "-m", "metastore", "verify", url_of(path), url_of(other)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "both hold the same\n"), done.stderr
+    with closing(sqlite3.connect(other)) as copy:
+        copy.execute("UPDATE Artifact SET uri = '/elsewhere' WHERE id = 3")
+        copy.commit()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stdout.startswith("1 difference\n")
+    assert "uri" in done.stdout
+    assert "elsewhere" not in done.stdout
