@@ -129,22 +129,9 @@ class Nodes:
     def _many(
         self, kind: NodeKind, by: str, field: str, wanted: Sequence[Any]
     ) -> Iterator[AnyNode]:
-        rpc = f"Get{kind.label.capitalize()}s{by}"
-
-        def ask(some: Sequence[Any]) -> Any:
-            accept = (StatusCode.RESOURCE_EXHAUSTED, StatusCode.NOT_FOUND)
-            try:
-                return self._service.channel.read(rpc, accept, **{field: some})
-            except CallError as error:
-                # Of external ids none of which is stored.
-                if error.code is StatusCode.NOT_FOUND:
-                    return None
-                raise
-
-        for response in self._service.in_portions(wanted, ask):
-            if response is not None:
-                for message in getattr(response, f"{kind.label}s"):
-                    yield node_of(kind, message)
+        rpc, answers = f"Get{kind.label.capitalize()}s{by}", f"{kind.label}s"
+        for message in self._service.listed(rpc, field, wanted, answers):
+            yield node_of(kind, message)
 
     # What can be in the answer, in the order of the query, behind its cursor.
 

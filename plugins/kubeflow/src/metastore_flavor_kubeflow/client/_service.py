@@ -128,3 +128,22 @@ class Service:
                 continue
             yield response
             at += size
+
+    def listed(self, rpc: str, field: str, wanted: Sequence[Any], answers: str) -> Iterator[Any]:
+        """The messages in the field `answers` of what is asked for by a list in the field `field`.
+
+        None of external ids none of which is stored, for which a server has an error.
+        """
+
+        def ask(some: Sequence[Any]) -> Any:
+            accept = (StatusCode.RESOURCE_EXHAUSTED, StatusCode.NOT_FOUND)
+            try:
+                return self.channel.read(rpc, accept, **{field: some})
+            except CallError as error:
+                if error.code is StatusCode.NOT_FOUND:
+                    return None
+                raise
+
+        for response in self.in_portions(wanted, ask):
+            if response is not None:
+                yield from getattr(response, answers)

@@ -106,21 +106,9 @@ class Types:
         return found
 
     def _many(self, kind: NodeKind, by: str, field: str, wanted: Sequence[Any]) -> Iterator[Type]:
-        rpc = f"Get{kind.label.capitalize()}Types{by}"
-
-        def ask(some: Sequence[Any]) -> Any:
-            accept = (StatusCode.RESOURCE_EXHAUSTED, StatusCode.NOT_FOUND)
-            try:
-                return self._service.channel.read(rpc, accept, **{field: some})
-            except CallError as error:
-                if error.code is StatusCode.NOT_FOUND:
-                    return None
-                raise
-
-        for response in self._service.in_portions(wanted, ask):
-            if response is not None:
-                for message in getattr(response, f"{kind.label}_types"):
-                    yield type_of(kind, message)
+        rpc, answers = f"Get{kind.label.capitalize()}Types{by}", f"{kind.label}_types"
+        for message in self._service.listed(rpc, field, wanted, answers):
+            yield type_of(kind, message)
 
     def _simple_ids(self, kind: NodeKind) -> list[int]:
         """The ids of the simple types, which no list shows: nearly always the first ones."""
