@@ -124,7 +124,7 @@ class TestReferences:
             ("file:/", "Is a directory"),
             ("keyring:service", "lacks a service or a user"),
             ("keyring:a/b", r"pip install 'metastore-core\[keyring\]'"),
-            ("k8s:namespace/name/key", "is given as a reference"),
+            ("nobodys:namespace/name/key", "is given as a reference"),
             ("admin:hunter2", "is given as a reference"),
             ("https://u:p@h", "is given as a reference"),
         ],
