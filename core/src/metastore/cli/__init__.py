@@ -25,6 +25,8 @@ _NOUNS = {
     "context": Noun("metastore.cli.context:context", "What groups artifacts and executions."),
     "type": Noun("metastore.cli.type:type_", "Types: which properties nodes have."),
     "lineage": Noun("metastore.cli.lineage:lineage", "What an artifact was made from."),
+    "export": Noun("metastore.cli.export:export", "Write a store to a file."),
+    "import": Noun("metastore.cli.import_:import_", "Write such a file into a store."),
     "copy": Noun("metastore.cli.copy:copy", "Copy a store into another one."),
     "store": Noun("metastore.cli.store:store", "Named stores, and whether they answer."),
     "verify": Noun("metastore.cli.verify:verify", "Look for what is wrong in a store."),

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from metastore.store import Store
     from metastore.transfer import CopyReport
 
-__all__ = ["copy"]
+__all__ = ["copy", "journal_path", "show_report", "store_name"]
 
 _KINDS = (
     *("type", "context", "artifact", "execution", "event"),
@@ -103,8 +103,8 @@ def copy(
         here = stack.enter_context(opened(source))
         there, capabilities = _target(target, stack, dry_run=dry_run)
         write = None if map_path is None or dry_run else stack.enter_context(_map(map_path))
-        names = (_name(source, here), _name(target, there))
-        path = journal or _journal_path(names)
+        names = (store_name(source, here), store_name(target, there))
+        path = journal or journal_path(names)
         try:
             with shown_progress() as progress:
                 report = transfer.copy(
@@ -134,7 +134,7 @@ def copy(
             if path is not None and not dry_run:
                 remark("the same command goes on where this one ended")
             raise
-    _show(report, as_json=as_json)
+    show_report(report, as_json=as_json)
     return FAILED if report.differences else 0
 
 
@@ -157,7 +157,7 @@ def _target(url: str, stack: ExitStack, *, dry_run: bool) -> tuple[Store, Capabi
         return stack.enter_context(empty), target_of(url).flavor.capabilities
 
 
-def _name(url: str, store: Store) -> str:
+def store_name(url: str, store: Store) -> str:
     """What a store is called, from wherever the command is run."""
     from metastore.config._target import quoted, target_of
 
@@ -171,7 +171,7 @@ def _name(url: str, store: Store) -> str:
     return name
 
 
-def _journal_path(names: tuple[str, str]) -> Path | None:
+def journal_path(names: tuple[str, str]) -> Path | None:
     """Where it is remembered what was copied; None where one of them ends with the process."""
     if any(name.endswith("://") for name in names):
         return None
@@ -206,7 +206,8 @@ def _map_writer(file: IO[str], *, as_csv: bool) -> Callable[[NodeKind, int, int]
     return write
 
 
-def _show(report: CopyReport, *, as_json: bool) -> None:
+def show_report(report: CopyReport, *, as_json: bool) -> None:
+    """What became of a copy, on stdout; remarks beside it."""
     from metastore.cli import _json
     from metastore.cli._output import Column, line, remark, table
 
