@@ -253,6 +253,14 @@ def _insert_properties(
     )
 
 
+def private_server() -> AbstractContextManager[Any]:
+    """A MariaDB server of its own, as the tests start one."""
+    if str(PLUGIN) not in sys.path:
+        sys.path.append(str(PLUGIN))
+    server: AbstractContextManager[Any] = importlib.import_module("tests.servers").mariadb(*SERVER)
+    return server
+
+
 class MySQL(Ground):
     """Databases of one MariaDB server, which is started for each work."""
 
@@ -274,14 +282,6 @@ class MySQL(Ground):
             "metastore-flavor-mysql": version("metastore-flavor-mysql"),
         }
 
-    def _server(self) -> AbstractContextManager[Any]:
-        if str(PLUGIN) not in sys.path:
-            sys.path.append(str(PLUGIN))
-        server: AbstractContextManager[Any] = importlib.import_module("tests.servers").mariadb(
-            *SERVER
-        )
-        return server
-
     def _prepared(self, server: Any) -> dict[str, str]:
         urls: dict[str, str] = {}
         for each in self.candidates:
@@ -292,7 +292,7 @@ class MySQL(Ground):
     @contextmanager
     def places(self) -> Iterator[dict[str, str]]:
         """A database for each candidate."""
-        with self._server() as server:
+        with private_server() as server:
             yield self._prepared(server)
 
     def rows_of(self, url: str) -> dict[str, int]:
@@ -318,6 +318,6 @@ class FarMySQL(MySQL):
     @contextmanager
     def places(self) -> Iterator[dict[str, str]]:
         """A database for each candidate, by the long way."""
-        with self._server() as server, far(server.port, 0.0005) as port:
+        with private_server() as server, far(server.port, 0.0005) as port:
             urls = self._prepared(server)
             yield {name: url.replace(f":{server.port}/", f":{port}/") for name, url in urls.items()}
