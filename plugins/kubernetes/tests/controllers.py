@@ -16,7 +16,7 @@ from typing import Any
 from core.kube_tests.worlds import World
 from plugins.mysql.tests.servers import Server
 
-from metastore import MetastoreError, NotFoundError
+from metastore import NotFoundError
 
 JSON = dict[str, Any]
 _PAUSE = 0.02
@@ -107,8 +107,13 @@ class Controllers:
     def replace(self, name: str) -> None:
         """Take the pod away, and wait until another one is there and ready."""
         with self._step:
+            before = self.get("pods", name)
             self._end(name)
             self._look()
+            after = self.get("pods", name)
+        assert before is not None
+        assert after is not None
+        assert before["metadata"]["uid"] != after["metadata"]["uid"]
 
     def settle(self) -> None:
         """Do at once what is to be done."""
@@ -142,7 +147,8 @@ class Controllers:
                 self._pods[name] = now
 
     def _end(self, name: str) -> None:
-        with contextlib.suppress(MetastoreError, Exception):
+        # Whatever each world says of one that is gone already.
+        with contextlib.suppress(Exception):
             self.world.delete_pod(self.namespace, name)
         self._pods.pop(name, None)
 
