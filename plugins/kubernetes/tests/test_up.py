@@ -93,6 +93,39 @@ def test_up_write_down_up(controllers: Controllers, config: Make, open_store: An
     assert names(open_store()) == ["before"]
 
 
+def test_writes_while_the_pod_is_replaced(
+    controllers: Controllers, config: Make, open_store: Any
+) -> None:
+    """What is written while pods come and go is there once, through the same local port."""
+    up(config())
+    store = open_store()
+    port = store._database._forward.port
+    put(store, "first")
+    wanted = [f"name {number}" for number in range(40)]
+    written: list[str] = []
+    failures: list[MetastoreError] = []
+
+    def write() -> None:
+        try:
+            for name in wanted:
+                put(store, name)
+                written.append(name)
+        except MetastoreError as error:
+            failures.append(error)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    replaced = 0
+    while writer.is_alive() and replaced < 5:
+        controllers.replace("db-0")
+        replaced += 1
+    writer.join()
+    assert (failures, written) == ([], wanted)
+    assert replaced
+    assert names(store) == ["first", *wanted]
+    assert store._database._forward.port == port
+
+
 def test_up_twice_is_one(controllers: Controllers, config: Make, told: Any) -> None:
     """What is up already stays as it is, and is told to be unchanged."""
     up(config())
