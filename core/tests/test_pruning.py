@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 
-from metastore import pruning
+from metastore import layout, pruning
 from metastore.base import Deleted
 from metastore.batch import Batch
 from metastore.memory import MemoryMetadataStore
@@ -154,12 +153,14 @@ def test_a_run_that_goes_on_stays(store: Store) -> None:
 
 def test_age(store: Store) -> None:
     """Runs go that ended before a moment, and no later ones."""
-    _run(store, "first", output="/first")
-    time.sleep(0.002)
-    now = time.time_ns() // 1_000_000
-    _run(store, "second", output="/second")
-    _prune(store, Selection(before_ms=now))
-    assert _names(store) == ["second"]
+    batch = Batch()
+    batch.type(CONTEXT, layout.RUN_TYPE, layout.RUN_PROPERTIES)
+    for name, ended in (("first", 1000.0), ("second", 2000.0), ("third", 3000.0)):
+        properties = {layout.STATE: "COMPLETE", layout.FINISHED: ended}
+        batch.context(layout.RUN_TYPE, name=name, properties=properties)
+    store.backend.write(batch)
+    _prune(store, Selection(before_ms=2000))
+    assert sorted(run.name for run in store.runs()) == ["second", "third"]
 
 
 def test_many_runs(store: Store) -> None:
