@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -156,7 +157,7 @@ def test_age(store: Store) -> None:
     batch = Batch()
     batch.type(CONTEXT, layout.RUN_TYPE, layout.RUN_PROPERTIES)
     for name, ended in (("first", 1000.0), ("second", 2000.0), ("third", 3000.0)):
-        properties = {layout.STATE: "COMPLETE", layout.FINISHED: ended}
+        properties: dict[str, Any] = {layout.STATE: "COMPLETE", layout.FINISHED: ended}
         batch.context(layout.RUN_TYPE, name=name, properties=properties)
     store.backend.write(batch)
     _prune(store, Selection(before_ms=2000))

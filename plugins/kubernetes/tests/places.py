@@ -12,6 +12,7 @@ from core.kube_tests.worlds import World
 from plugins.mysql.tests.places import empty
 from plugins.mysql.tests.servers import Server
 
+from metastore import NodeKind, TypeQuery
 from metastore_flavor_kubernetes import KubernetesConfig, KubernetesMetadataStore
 from metastore_flavor_kubernetes._rights import role
 
@@ -51,6 +52,8 @@ class Places:
             # The store is open, and its connections are to the pod that goes.
             self._controllers.replace(f"{NAME}-0")
             self.replaced += 1
+            # What is tried again finds the other pod; a bare transaction would not be.
+            store.read_types(TypeQuery(NodeKind.CONTEXT))
         return store
 
     def _take_back(self) -> None:

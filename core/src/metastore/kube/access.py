@@ -75,6 +75,11 @@ class Access:
             self._used = now
         return self._rest
 
+    def close(self) -> None:
+        """Close the connections that are kept for later; a parent's are left alone."""
+        if self.pid == os.getpid():
+            self._rest.pool_manager.clear()
+
     def headers(self) -> dict[str, str]:
         """Who asks; a token that the client knows to have expired is replaced first."""
         # The client's own refreshing is not made for several threads.

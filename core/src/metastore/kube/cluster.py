@@ -266,6 +266,13 @@ class Cluster:
             if self._current is current:
                 self._current = None
 
+    def close(self) -> None:
+        """Let go of the connections that are kept for later; what is asked then makes new ones."""
+        with self._lock:
+            last, self._current = self._last, None
+        if last is not None:
+            last.close()
+
     def leave_parent(self) -> None:
         """In a forked child, where another thread of the parent's may have held the lock."""
         # Its connections are the parent's.

@@ -38,7 +38,7 @@ class KubernetesDatabase(MySQLDatabase):
     """
 
     def __init__(self, config: KubernetesConfig, *, location: str) -> None:
-        cluster = _told(location, lambda: Cluster.load(config))
+        self._cluster = cluster = _told(location, lambda: Cluster.load(config))
         self.place: Hashable
         """What two stores have in common only if they are over the same data."""
         self._forward: PortForward | None = None
@@ -69,10 +69,11 @@ class KubernetesDatabase(MySQLDatabase):
         return _ForwardedConnector(config, location, self._forward)
 
     def close(self) -> None:
-        """Close the connections, and the port."""
+        """Close the connections, the port, and what is kept to the API server."""
         super().close()
         if self._forward is not None:
             self._forward.close()
+        self._cluster.close()
 
 
 class _ForwardedConnector(Connector):
