@@ -6,6 +6,7 @@ A new one is a class with the decorator `mutant` in the module of its subject.
 from __future__ import annotations
 
 from . import (
+    _deleting,
     _fixtures,
     _flavor,
     _forks,
@@ -25,7 +26,7 @@ __all__ = ["MUTANTS", "UNMUTATED", "UNMUTATED_CELLAR", "Flavor", "Mutant", "muta
 
 # They are imported for what they enter in the table.
 _SUBJECTS = (
-    *(_fixtures, _flavor, _forks, _lifecycle, _links, _nodes, _on_top),
+    *(_deleting, _fixtures, _flavor, _forks, _lifecycle, _links, _nodes, _on_top),
     *(_reading, _transactions, _types, _values),
 )
 

@@ -52,7 +52,7 @@ class CellarStore(MemoryMetadataStore):
 
     FLAVOR: ClassVar[str] = "cellar"
     MADE_BY: ClassVar[type[Flavor]]
-    CAPABILITIES: ClassVar[Capabilities] = Capabilities(snapshot=True)
+    CAPABILITIES: ClassVar[Capabilities] = Capabilities(snapshot=True, delete=True)
 
     def __init__(self, config: Any, tables: Tables, mode: OpenMode) -> None:
         super().__init__(tables, mode=mode)

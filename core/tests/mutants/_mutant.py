@@ -61,7 +61,7 @@ class Plugin:
     summary = "A test"
     config = "tests.mutants._cellar:CellarConfig"
     store = "tests.mutants._cellar:CellarStore"
-    capabilities = "snapshot=True"
+    capabilities = "snapshot=True, delete=True"
     before = ""
 
     @classmethod

@@ -337,10 +337,6 @@ class ReadingContract(ContractBase):
         assert [node.id for node in found] == [made[kind].id]
         assert found[0].type_id == one_type(store, kind, "T").id
 
-    # Order and pages.
-
-    # Counting and iterating.
-
     def test_lists_may_be_other_sequences(self, store: BaseMetadataStore) -> None:
         """A condition may be a tuple or a range as well as a list. [8.1]
 
@@ -353,4 +349,19 @@ class ReadingContract(ContractBase):
         assert ids(store, ARTIFACT, ids=range(id, id + 3)) == [id]
         assert ids(store, ARTIFACT, names=("n",)) == [id]
 
-    # Snapshots.
+    # Problems.
+
+    def test_nothing_is_wrong_in_what_was_written(self, store: BaseMetadataStore) -> None:
+        """Of a store that was written through `write` alone nothing is wrong; a step that read what
+        it wrote is told. [8.17]
+
+        On failure: a flavor that overrides `problems` counts rows that are as they should be: the
+        simple types, nodes without properties, events without a path.
+        """
+        rows = _row(store)
+        assert list(store.problems()) == []
+        batch = Batch()
+        batch.event(rows[ARTIFACT][2], rows[EXECUTION][2], EventType.INPUT)
+        store.write(batch)
+        found = [(each.kind, each.number) for each in store.problems()]
+        assert found == [("lineage-cycle", 1)]
