@@ -88,6 +88,11 @@ class _Judge:
             # Whole ones of the server's own are compared as such, with one another too.
             if not constants:
                 return not any(_may_be_double(each) for each in sides)
+            if any(isinstance(each, float) and not each.is_integer() for each in constants) and any(
+                not _may_be_double(each) for each in sides if not isinstance(each, Constant)
+            ):
+                # MariaDB takes ``n = 0.5 OR n = -1`` for a list of whole numbers, and finds 0.
+                return False
             return all(isinstance(each, int | float) and abs(each) < _EXACT for each in constants)
         if any(each.kind is Kind.TEXT for each in sides) and not self._plain_text:
             return found.operator in ("=", "!=")
