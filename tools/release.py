@@ -70,6 +70,9 @@ DISTRIBUTIONS = {
 }
 """What is released, by what its tags begin with."""
 
+BASES = {"kubernetes": ("core", "mysql")}
+"""What of ours a distribution builds on, where that is more than core."""
+
 PATTERNS = [f"{name}-v*" for name in DISTRIBUTIONS]
 """The tags that release something; .github/workflows/publish.yml is started by the same."""
 
@@ -298,21 +301,21 @@ def check(root: Path, releases: list[Release], folder: Path, *, apart: bool) -> 
     if folder.is_dir() and any(folder.iterdir()):
         raise CheckError(f"{folder} is not empty: what is in it would be published too")
     with tempfile.TemporaryDirectory() as scratch:
-        core: Path | None = None
+        wheels: dict[str, Path] = {}
         for release in releases:
             out = folder / release.name if apart else folder
             say(f"{release}: build the sdist, and the wheel from it")
             build(copy(release.which, Path(scratch, release.name, "source"), root), out)
             files = [only(out, "*.tar.gz"), only(out, "*.whl")]
             check_files(release, files)
-            if release.which == CORE:
-                core = files[1]
-            elif core is None:
-                say(f"{release}: build core, to try it with")
-                source = copy(CORE, Path(scratch, "core", "source"), root)
-                build(source, Path(scratch, "core"))
-                core = only(Path(scratch, "core"), "*.whl")
-            check_use(release, [core, files[1]], Path(scratch, release.name))
+            wheels[release.name] = files[1]
+            for name in BASES.get(release.name, ("core",)):
+                if name not in wheels:
+                    say(f"{release}: build {name}, to try it with")
+                    source = copy(DISTRIBUTIONS[name], Path(scratch, "base", name), root)
+                    build(source, Path(scratch, "wheels", name))
+                    wheels[name] = only(Path(scratch, "wheels", name), "*.whl")
+            check_use(release, wheels, Path(scratch, release.name))
             for file in files:
                 digest = hashlib.sha256(file.read_bytes()).hexdigest()
                 say(f"{release}: to be published: {file.name} sha256:{digest}")
@@ -327,17 +330,20 @@ def check_files(release: Release, files: list[Path]) -> None:
     run([sys.executable, "-m", "check_wheel_contents", paths[1]])
 
 
-def check_use(release: Release, wheels: list[Path], folder: Path) -> None:
-    """Install the wheels in a new environment, and let the command look at the flavor."""
+def check_use(release: Release, wheels: dict[str, Path], folder: Path) -> None:
+    """Install it and what it builds on in a new environment, and let the command look at it."""
     flavor = "memory" if release.which == CORE else release.name
-    say(f"{release}: install {' and '.join(sorted({wheel.name for wheel in wheels}))}")
+    names = {release.name, *BASES.get(release.name, ("core",))}
+    paths = sorted(str(wheels[name]) for name in names)
+    say(f"{release}: install {' and '.join(Path(path).name for path in paths)}")
     python, metastore, home = new_environment(folder)
-    run([python, "-m", "pip", "install", "-q", *sorted({str(wheel) for wheel in wheels})])
+    run([python, "-m", "pip", "install", "-q", *paths])
     run([python, "-m", "pip", "check"])
     if release.which == KUBEFLOW and not HAS_MLMD:
         say(f"{release}: not tried any further: ml-metadata has no wheel for this machine")
         return
-    expect_flavors(use([metastore, "flavor", "list", "--json"], home), {"memory", flavor})
+    listed = use([metastore, "flavor", "list", "--json"], home)
+    expect_flavors(listed, {"memory", *names} - {"core"})
     use([metastore, "flavor", "check", flavor], home)
 
 
