@@ -33,6 +33,7 @@ from metastore.query.tree import (
     Term,
     names_of,
     requires,
+    terms_of,
 )
 from metastore.values import INT64_MAX, INT64_MIN
 from metastore_flavor_kubeflow.client._service import IDS
@@ -226,13 +227,7 @@ def _has_properties(condition: Condition) -> bool:
         return any(map(_has_properties, condition.conditions))
     if isinstance(condition, Exists):
         return True
-    return any(_uses_property(term) for term in _terms(condition))
-
-
-def _terms(predicate: Predicate) -> Sequence[Term]:
-    from metastore.query.tree import terms_of
-
-    return terms_of(predicate)
+    return any(_uses_property(term) for term in terms_of(condition))
 
 
 def _uses_property(term: Term) -> bool:
