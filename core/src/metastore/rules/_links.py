@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
-from metastore.batch import EventDraft, LinkDraft, NodeRef, Ref
+from metastore.batch import EventDraft, LinkDraft, NodeRef, Outcome, Ref
 from metastore.changes import Changes, EventKey, NewEvent, Questions, Target
 from metastore.errors import AlreadyExistsError, InvalidError, NotFoundError, Offender
 from metastore.model import NODE_KINDS, EventType, LinkKind, NodeKind
 from metastore.rules._checks import is_id, milliseconds
 from metastore.values import INT64_MAX, INT64_MIN, BadValueError, clean_text
+
+
+_NONE: frozenset[int] = frozenset()
 
 
 class Ends:
@@ -22,20 +25,25 @@ class Ends:
     """
 
     def __init__(
-        self, existing: Mapping[NodeKind, set[int]], drafts: Mapping[NodeKind, Any], batch: int
+        self, existing: Mapping[NodeKind, Set[int]], drafts: Mapping[NodeKind, Any], batch: int
     ) -> None:
         self._batches = (batch, 0)
-        self._existing = {kind: existing.get(kind, set()) for kind in NODE_KINDS}
-        self._drafts = drafts
+        self._existing = {kind: existing.get(kind, _NONE) for kind in NODE_KINDS}
+        self._outcomes: dict[NodeKind, Sequence[tuple[Target, Outcome]]] = {
+            kind: drafts[kind].outcomes if kind in drafts else () for kind in NODE_KINDS
+        }
 
     def find(self, kind: NodeKind, ref: NodeRef, what: str, index: int) -> Target:
         """The id or row that the end of an event or a link stands for."""
-        if type(ref) is int and ref in self._existing[kind]:
-            return ref
-        if type(ref) is Ref and ref.kind is kind and ref.batch in self._batches:
-            outcomes = self._drafts[kind].outcomes
-            if is_id(ref.index) and 0 <= ref.index < len(outcomes):
-                return cast("Target", outcomes[ref.index][0])
+        if type(ref) is int:
+            if ref in self._existing[kind]:
+                return ref
+        elif type(ref) is Ref:
+            of_kind, place, batch = ref
+            if of_kind is kind and batch in self._batches:
+                outcomes = self._outcomes[kind]
+                if type(place) is int and 0 <= place < len(outcomes):
+                    return outcomes[place][0]
         raise self._error(kind, ref, Offender(what, index))
 
     def _error(
@@ -77,11 +85,13 @@ def ask_existing(
 ) -> None:
     """Ask whether the stored ends of events and links exist."""
     named: dict[NodeKind, list[NodeRef]] = {kind: [] for kind in NODE_KINDS}
-    named[NodeKind.ARTIFACT] += [event.artifact for event in events]
-    named[NodeKind.EXECUTION] += [event.execution for event in events]
+    if events:
+        named[NodeKind.ARTIFACT] += [event.artifact for event in events]
+        named[NodeKind.EXECUTION] += [event.execution for event in events]
     for kind, drafts in links:
-        named[NodeKind.CONTEXT] += [draft.context for draft in drafts]
-        named[kind.other] += [draft.other for draft in drafts]
+        if drafts:
+            named[NodeKind.CONTEXT] += [draft.context for draft in drafts]
+            named[kind.other] += [draft.other for draft in drafts]
     questions.existing = {
         kind: {ref for ref in refs if type(ref) is int and 0 < ref <= INT64_MAX}
         for kind, refs in named.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from metastore.batch import Insert, Merge, NodeDraft, Outcome, Replace, Reuse, TypeRef
+from metastore.batch import INSERT, Insert, Merge, NodeDraft, Outcome, Replace, Reuse, TypeRef
 from metastore.changes import Answers, Changes, New, NodeInsert, Questions, Target
 from metastore.errors import (
     AlreadyExistsError,
@@ -46,7 +46,11 @@ class NodePlanner:
         self.kind = kind
         self.drafts = drafts
         self.outcomes: list[tuple[Target, Outcome]] = []
+        self.updates = False
+        """Whether any draft may change a stored node; known once it was asked for."""
         self._types = types
+        self._is_named = kind is NodeKind.CONTEXT
+        """Whether every node of this kind has a name."""
         self._rows: dict[int, Row] = {}
         self._stored: dict[int, AnyNode] = {}
         # Who has a name, an external id, a uri: stored rows and those of this batch.
@@ -73,7 +77,10 @@ class NodePlanner:
             name, uri, external_id = texts
             if external_id is not None:
                 external_ids.add(external_id)
+            if mode is INSERT and name is None:
+                continue  # as most do
             if isinstance(mode, Replace | Merge):
+                self.updates = True
                 if not is_id(mode.id):
                     offender = node_offender(self.kind, index, name)
                     raise InvalidError(
@@ -85,6 +92,7 @@ class NodePlanner:
                     wanted.add(mode.id)
                 continue
             if isinstance(mode, Reuse):
+                self.updates = True
                 self._check_reuse(index, draft, mode)
             by_uri = isinstance(mode, Reuse) and mode.by == "uri"
             if name is not None or by_uri:
@@ -131,11 +139,11 @@ class NodePlanner:
     def plan(self, changes: Changes, now: int) -> None:
         """Check every draft and add what it changes."""
         inserts = changes.inserts[self.kind]
-        outcomes = self.outcomes
+        outcomes, created = self.outcomes, Outcome.CREATED
         for index, draft in enumerate(self.drafts):
             mode = draft.mode
             if isinstance(mode, Insert):
-                outcomes.append((self._insert(index, draft, inserts, now), Outcome.CREATED))
+                outcomes.append((self._insert(index, draft, inserts, now), created))
             elif isinstance(mode, Reuse):
                 outcomes.append(self._reuse(index, draft, mode, inserts, now))
             elif isinstance(mode, Replace | Merge):
@@ -240,9 +248,14 @@ class NodePlanner:
         content = self._content(index, draft, declared)
         new = New(len(inserts))
         created, updated = draft.create_time_ms, draft.update_time_ms
-        named = content.name is not None or content.external_id is not None
         # The common draft needs no offender: no name to be taken, no time to be wrong.
-        if named or self.kind is NodeKind.CONTEXT or created is not None or updated is not None:
+        if (
+            content.name is not None
+            or content.external_id is not None
+            or created is not None
+            or updated is not None
+            or self._is_named
+        ):
             offender = node_offender(self.kind, index, content.name)
             self._claim(declared.target, content, new, offender)
             created = None if created is None else milliseconds(created, offender)
@@ -255,7 +268,7 @@ class NodePlanner:
         return new
 
     def _claim(self, type: Target, content: Content, owner: Target, offender: Offender) -> None:
-        if self.kind is NodeKind.CONTEXT and not content.name:
+        if self._is_named and not content.name:
             raise InvalidError(
                 f"{offender} has no name", hint="every context has a name", offender=offender
             )

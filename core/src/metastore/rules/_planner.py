@@ -28,7 +28,12 @@ class Planner:
         self._batch = batch
         self._now = time.time_ns() // 1_000_000 if now_ms is None else now_ms
         self._types = TypePlanner(batch.types)
-        self._nodes = {kind: NodePlanner(kind, batch.nodes[kind], self._types) for kind in _ORDER}
+        # Of each kind that the batch has nodes of.
+        self._nodes = {
+            kind: NodePlanner(kind, batch.nodes[kind], self._types)
+            for kind in _ORDER
+            if batch.nodes[kind]
+        }
 
     def run(self, lookup: Callable[[Questions], Answers]) -> Changes:
         """The changes that the batch comes to; raises for a batch that breaks a rule.
@@ -37,7 +42,7 @@ class Planner:
         external id or uri; for what follows from those answers; for events and parent links.
         """
         batch, types = self._batch, self._types
-        nodes = [planner for planner in self._nodes.values() if planner.drafts]
+        nodes = self._nodes.values()
         changes = Changes()
 
         def answers(questions: Questions) -> Answers:
@@ -54,17 +59,21 @@ class Planner:
         for planner in nodes:
             planner.learn(known)
 
-        questions = Questions()
+        # Most batches only insert, of which no more is to be asked.
+        updating = [planner for planner in nodes if planner.updates]
+        if updating:
+            questions = Questions()
+            for planner in updating:
+                planner.ask_next(questions)
+            found = answers(questions)
+            types.learn(found.types)
+            for planner in updating:
+                planner.learn(found)
         for planner in nodes:
-            planner.ask_next(questions)
-        found = answers(questions)
-        types.learn(found.types)
-        for planner in nodes:
-            planner.learn(found)
             planner.plan(changes, self._now)
 
-        ends = _links.Ends(known.existing, self._nodes, batch.number)
-        self._plan_links(ends, changes, answers)
+        if batch.events or any(batch.links.values()):
+            self._plan_links(_links.Ends(known.existing, self._nodes, batch.number), changes, answers)
         return changes
 
     def _plan_links(
@@ -77,12 +86,12 @@ class Planner:
             # They are sets: to write one twice is no error.
             changes.links[kind] = list(dict.fromkeys(links))
         parents = _links.resolve_links(LinkKind.PARENT, batch.links[LinkKind.PARENT], ends)
-        stored = answers(
-            Questions(
-                events={(a, e) for a, e, _ in events if isinstance(a, int) and isinstance(e, int)},
-                parents_of={end for link in parents for end in link if isinstance(end, int)},
-            )
-        )
+        # A node of this batch has neither events nor parents yet.
+        pairs = {(a, e) for a, e, _ in events if type(a) is int and type(e) is int}
+        contexts = {end for link in parents for end in link if type(end) is int}
+        stored = _NOTHING
+        if pairs or contexts:
+            stored = answers(Questions(events=pairs, parents_of=contexts))
         _links.plan_events(batch.events, events, stored.events, changes, self._now)
         if parents:
             _links.plan_parents(parents, stored.parents, changes)
@@ -96,13 +105,11 @@ class Planner:
                 for target, outcome in outcomes
             ]
 
+        nodes: dict[NodeKind, list[Written]] = {kind: [] for kind in _ORDER}
+        for kind, planner in self._nodes.items():
+            nodes[kind] = results(planner.outcomes, applied.nodes.get(kind, ()))
         return WrittenBatch(
-            results(self._types.outcomes, applied.types),
-            {
-                kind: results(planner.outcomes, applied.nodes.get(kind, ()))
-                for kind, planner in self._nodes.items()
-            },
-            self._batch.number,
+            results(self._types.outcomes, applied.types), nodes, self._batch.number
         )
 
 

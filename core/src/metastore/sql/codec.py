@@ -15,14 +15,17 @@ import base64
 import binascii
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from sqlalchemy import ColumnElement, Table, func
 
 from metastore.model import JSONValue, Proto, Value
 
 __all__ = [
+    "ANY_COLUMN",
+    "PROPERTY_KEY",
     "STRUCT_PREFIX",
+    "Properties",
     "decode",
     "decode_mixed",
     "in_one_group",
@@ -43,22 +46,37 @@ _PROTOS = ("proto_value",)
 _MARKED_STRINGS = ("string_value", "byte_value")
 _MARKED_DOUBLES = ("double_value", "byte_value")
 _BYTES = ("byte_value",)
+PROPERTY_KEY = ("name", "is_custom_property")
+"""Columns of a property between its owner and its value."""
+ANY_COLUMN = ("int_value | double_value | string_value",)
+"""The group of values that are put into a column by their type, behind `property_rows`."""
 _COLUMNS = ("int_value", "double_value", "string_value", "byte_value", "proto_value", "bool_value")
 """In the order of the table, in which an insert names them."""
 
 
+Properties: TypeAlias = "tuple[int, Mapping[str, Value], Mapping[str, Value]]"
+"""A node's id, its properties and its custom properties."""
+
+
 def property_rows(
-    owners: Iterable[tuple[int, Mapping[str, Value], Mapping[str, Value]]],
+    owners: Iterable[Properties],
     *,
     strict: bool = False,
+    in_order: bool = False,
 ) -> dict[tuple[str, ...], list[tuple[Any, ...]]]:
     """Rows to insert, grouped by the value columns that they fill.
 
     Each row is (owner's id, key, whether custom, value, ...).  Grouped, because an insert of four
-    columns is half the work of one of nine.  `strict` is `Database.strict_columns`.
+    columns is half the work of one of nine.  `strict` is `Database.strict_columns`.  With `in_order`
+    whole numbers, doubles and texts are one group, `ANY_COLUMN`, in the order of their owners.
     """
-    grouped: dict[tuple[str, ...], list[tuple[Any, ...]]] = {_STRINGS: [], _DOUBLES: [], _INTS: []}
-    strings, doubles, ints = grouped[_STRINGS], grouped[_DOUBLES], grouped[_INTS]
+    grouped: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
+    if in_order:
+        strings = doubles = ints = grouped[ANY_COLUMN] = []
+    else:
+        strings = grouped[_STRINGS] = []
+        doubles = grouped[_DOUBLES] = []
+        ints = grouped[_INTS] = []
     for id, declared, custom in owners:
         for is_custom, values in ((0, declared), (1, custom)):
             for key, value in values.items():

@@ -19,6 +19,7 @@ from sqlalchemy.sql import ClauseElement
 
 from metastore.model import NodeKind
 from metastore.query import Filter
+from metastore.sql.codec import PROPERTY_KEY, Properties, in_one_group, property_rows
 from metastore.sql.schema import Schema
 
 __all__ = ["Database", "Session", "Statement"]
@@ -179,6 +180,16 @@ class Database(ABC):
 
         statement = self.statement(("insert", table.name, columns, prefix), build)
         session.insert(statement, rows)
+
+    def insert_properties(
+        self, session: Session, table: Table, owner: str, owners: Iterable[Properties]
+    ) -> None:
+        """Insert the properties of nodes; `owner` is the column of their ids."""
+        grouped = property_rows(owners, strict=self.strict_columns)
+        if sum(map(len, grouped.values())) <= self.properties_at_once:
+            grouped = in_one_group(grouped)
+        for columns, rows in grouped.items():
+            self.insert_rows(session, table, (owner, *PROPERTY_KEY, *columns), rows)
 
     def insert_links(
         self, session: Session, table: Table, columns: tuple[str, str], rows: list[tuple[int, int]]

@@ -44,7 +44,7 @@ from metastore.model import (
     Value,
 )
 from metastore.query import NodeQuery
-from metastore.sql.codec import in_one_group, property_rows
+from metastore.sql.codec import Properties
 from metastore.sql.database import Session
 from metastore.sql.lists import are_too_many_pairs
 from metastore.sql.pages import read_nodes
@@ -338,18 +338,11 @@ class SQLTransaction(Transaction):
         )
         return ids
 
-    def _insert_properties(
-        self,
-        kind: NodeKind,
-        owners: Iterable[tuple[int, Mapping[str, Value], Mapping[str, Value]]],
-    ) -> None:
-        table = self._schema.properties[kind]
-        owner = self._schema.owner_names[kind]
-        grouped = property_rows(owners, strict=self._database.strict_columns)
-        if sum(map(len, grouped.values())) <= self._database.properties_at_once:
-            grouped = in_one_group(grouped)
-        for columns, rows in grouped.items():
-            self._insert_rows(table, (owner, "name", "is_custom_property", *columns), rows)
+    def _insert_properties(self, kind: NodeKind, owners: Iterable[Properties]) -> None:
+        schema = self._schema
+        self._database.insert_properties(
+            self._session, schema.properties[kind], schema.owner_names[kind], owners
+        )
 
     def _update_nodes(self, kind: NodeKind, updates: list[NodeUpdate]) -> None:
         table = self._schema.nodes[kind]
