@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
-from data import ARTIFACT_TYPE, CONTEXT_TYPE, EXECUTION_TYPE, PROPERTIES, ArtifactRow, StepRow
+from data import (
+    ARTIFACT_TYPE,
+    CONTEXT_TYPE,
+    EXECUTION_TYPE,
+    PROPERTIES,
+    ArtifactRow,
+    Match,
+    StepRow,
+)
+from targets import Goal
 
 import metastore
-from metastore import Batch, EventType, ExecutionState, NodeKind, PropertyKind
+from metastore import Batch, EventType, ExecutionState, MetastoreError, NodeKind, PropertyKind
 from metastore.model import TypeKey
 from metastore.query import NodeQuery
 
@@ -27,6 +36,9 @@ class Candidate(ABC):
     name: ClassVar[str]
     batch: ClassVar[int] = BATCH
     """Artifacts that it is given at once where others are given `BATCH`."""
+
+    refused: ClassVar[tuple[type[Exception], ...]] = ()
+    """What it raises where others write, too, and it would be worth asking again."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -57,29 +69,53 @@ class Candidate(ABC):
         """Read a context by its type and name; whether it is there."""
         raise NotImplementedError
 
+    def newest(self, match: Match, limit: int) -> list[int]:
+        """Read the artifacts that match, the newest first; their ids."""
+        raise NotImplementedError
 
-class Target(NamedTuple):
-    """How many times as fast as its peer a candidate is to be (design, section 12)."""
+    def trace(self, artifact: int, hops: int) -> tuple[int, int, int]:
+        """Read what the artifact came from; how many artifacts, executions and events."""
+        raise NotImplementedError
 
-    candidate: str
-    peer: str
-    ratio: float
+    def read_all(self) -> int:
+        """Read all artifacts, as objects where it has any; how many there are."""
+        raise NotImplementedError
+
+
+Fill = Callable[[Candidate], None]
+"""Writes what a work finds in the store from the start."""
 
 
 class Ground(ABC):
     """A database that candidates are measured on."""
 
     candidates: ClassVar[tuple[type[Candidate], ...]]
-    targets: ClassVar[dict[str, tuple[Target, ...]]]
+    more: ClassVar[dict[str, tuple[type[Candidate], ...]]] = {}
+    """Who else is measured at a work, by its letter."""
+    goals: ClassVar[dict[str, tuple[Goal, ...]]]
     """Of each work that is measured there, by its letter."""
+
+    def taking_part(self, letters: Iterable[str]) -> list[type[Candidate]]:
+        """Who is measured at any of the works."""
+        return [*self.candidates, *(each for one in letters for each in self.more.get(one, ()))]
+
+    def named(self, name: str) -> type[Candidate]:
+        """The candidate of that name."""
+        return next(each for each in self.taking_part(self.more) if each.name == name)
+
+    def open(self, name: str, url: str, fill: Fill | None) -> Candidate:  # noqa: ARG002 - see memory
+        """Connect a candidate to its store, which is prepared and filled."""
+        return self.named(name)(url)
 
     @abstractmethod
     def about(self) -> dict[str, str]:
         """What is measured, by version."""
 
     @abstractmethod
-    def places(self) -> AbstractContextManager[dict[str, str]]:
-        """A prepared store for each candidate, by its name: the URL."""
+    def places(
+        self, candidates: Iterable[type[Candidate]], fill: Fill | None
+    ) -> AbstractContextManager[dict[str, str]]:
+        """A prepared and filled store for each candidate, by its name: the URL."""
 
     @abstractmethod
     def rows_of(self, url: str) -> dict[str, int]:
@@ -89,22 +125,45 @@ class Ground(ABC):
 def prepare(url: str) -> None:
     """Make a store with the types, the known inputs and two contexts."""
     with metastore.connect(url) as store:
-        batch = Batch()
-        kinds = {name: KINDS[kind] for name, kind in PROPERTIES.items()}
-        batch.type(NodeKind.ARTIFACT, ARTIFACT_TYPE, kinds)
-        batch.type(NodeKind.EXECUTION, EXECUTION_TYPE, kinds)
-        batch.type(NodeKind.CONTEXT, CONTEXT_TYPE)
-        for number in range(KNOWN_INPUTS):
-            batch.artifact(ARTIFACT_TYPE, uri=f"s3://bucket/known/{number}")
-        for name in CONTEXTS:
-            batch.context(CONTEXT_TYPE, name=name)
-        store.write(batch)
+        prepare_store(store)
+
+
+def prepare_store(store: metastore.Store) -> None:
+    """Put in the types, the known inputs and two contexts."""
+    batch = Batch()
+    kinds = {name: KINDS[kind] for name, kind in PROPERTIES.items()}
+    batch.type(NodeKind.ARTIFACT, ARTIFACT_TYPE, kinds)
+    batch.type(NodeKind.EXECUTION, EXECUTION_TYPE, kinds)
+    batch.type(NodeKind.CONTEXT, CONTEXT_TYPE)
+    for number in range(KNOWN_INPUTS):
+        batch.artifact(ARTIFACT_TYPE, uri=f"s3://bucket/known/{number}")
+    for name in CONTEXTS:
+        batch.context(CONTEXT_TYPE, name=name)
+    store.write(batch)
+
+
+def prepare_mlmd(store: Any) -> None:
+    """Put in the same with ml-metadata, in the same order."""
+    from ml_metadata.proto import metadata_store_pb2 as pb
+
+    kinds = {int: pb.INT, float: pb.DOUBLE, str: pb.STRING}
+    properties = {name: kinds[kind] for name, kind in PROPERTIES.items()}
+    artifact = store.put_artifact_type(pb.ArtifactType(name=ARTIFACT_TYPE, properties=properties))
+    store.put_execution_type(pb.ExecutionType(name=EXECUTION_TYPE, properties=properties))
+    context = store.put_context_type(pb.ContextType(name=CONTEXT_TYPE))
+    artifacts = [
+        pb.Artifact(type_id=artifact, uri=f"s3://bucket/known/{number}")
+        for number in range(KNOWN_INPUTS)
+    ]
+    assert store.put_artifacts(artifacts) == list(range(1, KNOWN_INPUTS + 1))
+    store.put_contexts([pb.Context(type_id=context, name=name) for name in CONTEXTS])
 
 
 class Ours(Candidate):
-    """metastore, through `Store.write`."""
+    """metastore, through `Store`."""
 
     name = "ours"
+    refused = (MetastoreError,)
 
     def open(self) -> None:
         """Connect as a user does."""
@@ -145,6 +204,34 @@ class Ours(Candidate):
             batch.association(context, execution)
 
     def read_artifacts(self, ids: Sequence[int]) -> int:
+        """A list of them."""
+        return len(list(self.store.artifacts(ids=ids)))
+
+    def find_context(self, name: str) -> bool:
+        """The first one of a list."""
+        return self.store.contexts(type=CONTEXT_TYPE, name=name)[0].name == name
+
+    def newest(self, match: Match, limit: int) -> list[int]:
+        """A list with a filter, an order and a limit."""
+        found = list(self.store.artifacts(where=match.filter, order_by="-create_time", limit=limit))
+        return [artifact.id for artifact in found]
+
+    def trace(self, artifact: int, hops: int) -> tuple[int, int, int]:
+        """The artifact, and its lineage."""
+        found = self.store.artifact(artifact).lineage(max_hops=hops)
+        return len(found.artifacts), len(found.executions), len(found.events)
+
+    def read_all(self) -> int:
+        """A list of all, which is read page by page."""
+        return len(list(self.store.artifacts()))
+
+
+class OursBackend(Ours):
+    """metastore, by the query that the lists of `Store` send to the flavor."""
+
+    name = "ours-backend"
+
+    def read_artifacts(self, ids: Sequence[int]) -> int:
         """One query."""
         return len(self.store.backend.read_nodes(NodeQuery(NodeKind.ARTIFACT, ids=ids)))
 
@@ -171,6 +258,9 @@ class MLMD(Candidate):
 
         self.pb: Any = pb
         self.store: Any = metadata_store.MetadataStore(self.config())
+        self._learn()
+
+    def _learn(self) -> None:
         self.artifact_type = self.store.get_artifact_type(ARTIFACT_TYPE).id
         self.execution_type = self.store.get_execution_type(EXECUTION_TYPE).id
         self.context_type = self.store.get_context_type(CONTEXT_TYPE).id
@@ -196,31 +286,41 @@ class MLMD(Candidate):
 
     def record_step(self, row: StepRow) -> None:
         """One call of put_execution; known nodes by id alone, which spares it their updates."""
-        pb = self.pb
-        execution = pb.Execution(
-            type_id=self.execution_type, last_known_state=pb.Execution.COMPLETE
-        )
-        self._set(execution, row.properties)
-        pairs = []
-        for number, artifact in enumerate(row.inputs):
-            event = pb.Event(artifact_id=artifact, type=pb.Event.INPUT)
-            self._path(event, "examples", number)
-            pairs.append((None, event))
-        for number, output in enumerate(row.outputs):
-            event = pb.Event(type=pb.Event.OUTPUT)
-            self._path(event, "model", number)
-            pairs.append((self._artifact(output), event))
-        contexts = [
-            pb.Context(id=id, type_id=self.context_type, name=name)
-            for id, name in zip(row.contexts, CONTEXTS, strict=True)
-        ]
         self.store.put_execution(
-            execution,
-            pairs,
-            contexts,
+            self._execution(row),
+            [
+                (None if output is None else self._artifact(output), event)
+                for output, event in self._events(row)
+            ],
+            self._contexts(row.contexts),
             reuse_context_if_already_exist=True,
             force_reuse_context=True,
         )
+
+    def _execution(self, row: StepRow) -> Any:
+        execution = self.pb.Execution(
+            type_id=self.execution_type, last_known_state=self.pb.Execution.COMPLETE
+        )
+        self._set(execution, row.properties)
+        return execution
+
+    def _events(self, row: StepRow) -> Iterable[tuple[ArtifactRow | None, Any]]:
+        """The events of a step, each with the artifact where that is a new one."""
+        for number, artifact in enumerate(row.inputs):
+            yield None, self._event(self.pb.Event.INPUT, "examples", number, artifact_id=artifact)
+        for number, output in enumerate(row.outputs):
+            yield output, self._event(self.pb.Event.OUTPUT, "model", number)
+
+    def _event(self, type: int, key: str, index: int, **ids: int) -> Any:
+        event = self.pb.Event(type=type, **ids)
+        event.path.steps.add().key = key
+        event.path.steps.add().index = index
+        return event
+
+    def _contexts(self, ids: Iterable[int]) -> list[Any]:
+        return [
+            self.pb.Context(id=id, type_id=self.context_type, name=CONTEXTS[id - 1]) for id in ids
+        ]
 
     def read_artifacts(self, ids: Sequence[int]) -> int:
         """One call of get_artifacts_by_id."""
@@ -230,6 +330,71 @@ class MLMD(Candidate):
         """One call of get_context_by_type_and_name."""
         return self.store.get_context_by_type_and_name(CONTEXT_TYPE, name) is not None
 
-    def _path(self, event: Any, key: str, index: int) -> None:
-        event.path.steps.add().key = key
-        event.path.steps.add().index = index
+    def newest(self, match: Match, limit: int) -> list[int]:
+        """One call of get_artifacts with a filter query."""
+        from ml_metadata.metadata_store import ListOptions, OrderByField
+
+        options = ListOptions(
+            limit=limit,
+            order_by=OrderByField.CREATE_TIME,
+            is_asc=False,
+            filter_query=match.filter,
+        )
+        return [artifact.id for artifact in self.store.get_artifacts(options)]
+
+    lineage: ClassVar[tuple[str, ...]] = ("artifacts", "executions", "events")
+    """The parts of a lineage that it asks for: those that metastore reads."""
+
+    def trace(self, artifact: int, hops: int) -> tuple[int, int, int]:
+        """One call of get_lineage_subgraph."""
+        options = self.pb.LineageSubgraphQueryOptions(
+            starting_artifacts={"filter_query": f"id = {artifact}"},
+            max_num_hops=hops,
+            direction=self.pb.LineageSubgraphQueryOptions.UPSTREAM,
+        )
+        found = self.store.get_lineage_subgraph(options, self.lineage)
+        return len(found.artifacts), len(found.executions), len(found.events)
+
+    def read_all(self) -> int:
+        """One call of get_artifacts."""
+        return len(self.store.get_artifacts())
+
+
+class MLMDWhole(MLMD):
+    """ml-metadata, whose lineage is all that it offers: contexts, their links, and types, too."""
+
+    name = "mlmd-whole"
+    lineage = ()
+
+
+class MLMDSubgraph(MLMD):
+    """ml-metadata, a run at once by put_lineage_subgraph.
+
+    That attributes new artifacts only: the known ones need a second call.
+    """
+
+    name = "mlmd-subgraph"
+
+    def record_run(self, rows: Iterable[StepRow]) -> None:
+        """Two calls; two transactions."""
+        executions: list[Any] = []
+        artifacts: list[Any] = []
+        edges: list[tuple[int | None, int | None, Any]] = []
+        links: dict[tuple[int, int], None] = {}
+        contexts: tuple[int, ...] = ()
+        for number, row in enumerate(rows):
+            executions.append(self._execution(row))
+            contexts = row.contexts
+            links |= dict.fromkeys((each, known) for each in contexts for known in row.inputs)
+            for output, event in self._events(row):
+                if output is None:
+                    edges.append((number, None, event))
+                else:
+                    edges.append((number, len(artifacts), event))
+                    artifacts.append(self._artifact(output))
+        self.store.put_lineage_subgraph(
+            executions, artifacts, self._contexts(contexts), edges, True
+        )
+        self.store.put_attributions_and_associations(
+            [self.pb.Attribution(context_id=one, artifact_id=known) for one, known in links], []
+        )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 ARTIFACT_TYPE = "BenchModel"
 EXECUTION_TYPE = "BenchTrain"
@@ -26,6 +27,8 @@ class ArtifactRow:
 
     uri: str
     properties: dict[str, int | float | str]
+    created: int | None = None
+    """Milliseconds since the epoch, for who fills a store with rows; None is now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +36,32 @@ class StepRow:
     """A step to record; inputs and contexts are stored already."""
 
     properties: dict[str, int | float | str]
-    inputs: tuple[int, int]
-    outputs: tuple[ArtifactRow, ArtifactRow]
-    contexts: tuple[int, int]
+    inputs: tuple[int, ...]
+    outputs: tuple[ArtifactRow, ...]
+    contexts: tuple[int, ...]
+
+
+class Match(NamedTuple):
+    """A condition that some of the artifacts of `artifacts_to_find` fulfil."""
+
+    title: str
+    property: str
+    value: int | str
+
+    @property
+    def column(self) -> str:
+        """Where the value stands in the table of properties, and what filters call it."""
+        return "int_value" if isinstance(self.value, int) else "string_value"
+
+    @property
+    def filter(self) -> str:
+        """The condition in the filter language, which is ml-metadata's as well."""
+        return f"properties.{self.property}.{self.column} = {self.value!r}"
+
+
+HALF = Match("half of them match", "epoch", 1)
+FEW = Match("one of 1,000 matches", "rows", 7)
+OLDEST = Match("5 % match, the oldest", "framework", "first")
 
 
 def _properties(chance: random.Random) -> dict[str, int | float | str]:
@@ -65,3 +91,38 @@ def steps(count: int, seed: int, inputs: int, contexts: tuple[int, int]) -> Iter
         yield StepRow(
             _properties(chance), (first, second), (next(outputs), next(outputs)), contexts
         )
+
+
+def artifacts_to_find(count: int, every: int) -> Iterator[ArtifactRow]:
+    """So many artifacts, made a second apart, for `HALF`, `FEW` (one of `every`) and `OLDEST`."""
+    chance = random.Random(count)
+    for number, row in enumerate(artifacts(count, 0)):
+        row.properties["epoch"] = chance.randrange(2)
+        row.properties["rows"] = (
+            FEW.value if number % every == every // 2 else chance.randrange(1000, 10**6)
+        )
+        if number * 20 < count:
+            row.properties["framework"] = OLDEST.value
+        yield replace(row, created=1_700_000_000_000 + 1000 * number)
+
+
+def chains(
+    depth: int, beside: int, known: int, contexts: tuple[int, int]
+) -> Iterator[list[StepRow]]:
+    """Chains of steps side by side, layer by layer: each step reads what the one before it made.
+
+    The first layer reads the artifacts 1 to `known`; a store numbers what is made from there.
+    """
+    outputs = iter(artifacts(depth * beside, 0))
+    chance = random.Random(0)
+    for layer in range(depth):
+        before = known + (layer - 1) * beside + 1
+        yield [
+            StepRow(
+                _properties(chance),
+                (before + number if layer else number % known + 1,),
+                (next(outputs),),
+                contexts,
+            )
+            for number in range(beside)
+        ]

@@ -1,37 +1,30 @@
-"""The databases of a private MariaDB server that candidates are measured on, and plain PyMySQL."""
+"""The databases of a private MariaDB server that candidates are measured on."""
 
 from __future__ import annotations
 
 import importlib
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from importlib.metadata import version
-from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from candidates import (
-    CONTEXTS,
-    KNOWN_INPUTS,
     MLMD,
     Candidate,
+    Fill,
     Ground,
+    MLMDSubgraph,
+    MLMDWhole,
     Ours,
-    Target,
+    OursBackend,
     prepare,
-)
-from data import (
-    ARTIFACT_TYPE,
-    CONTEXT_TYPE,
-    EXECUTION_TYPE,
-    PROPERTIES,
-    ArtifactRow,
-    StepRow,
+    prepare_mlmd,
 )
 from far import far
+from plain_pymysql import PlainPyMySQL, arguments_of
+from targets import Goal, NoErrors, Target
 
 PLUGIN = Path(__file__).parents[1] / "plugins" / "mysql"
 """Whose tests know how to start a server."""
@@ -43,16 +36,23 @@ SERVER = (
 )
 
 
-def arguments_of(url: str) -> dict[str, Any]:
-    """Host, port, user, password and database."""
-    parts = urlsplit(url)
-    return {
-        "host": parts.hostname,
-        "port": parts.port,
-        "user": parts.username,
-        "password": parts.password,
-        "database": parts.path.removeprefix("/"),
-    }
+TABLES = (
+    "Artifact",
+    "ArtifactProperty",
+    "Execution",
+    "ExecutionProperty",
+    "Event",
+    "EventPath",
+    "Attribution",
+    "Association",
+)
+"""What a fill writes to; the rest is there, and the same everywhere."""
+
+
+def _config_of(url: str) -> Any:
+    from ml_metadata.proto import metadata_store_pb2 as pb
+
+    return pb.ConnectionConfig(mysql=pb.MySQLDatabaseConfig(**arguments_of(url)))
 
 
 class MLMDOnServer(MLMD):
@@ -62,195 +62,15 @@ class MLMDOnServer(MLMD):
 
     def config(self) -> Any:
         """Where the server is."""
-        from ml_metadata.proto import metadata_store_pb2 as pb
-
-        return pb.ConnectionConfig(mysql=pb.MySQLDatabaseConfig(**arguments_of(self.url)))
-
-    def record_step(self, row: StepRow) -> None:
-        """As often as it takes: where others write too, it is told to try again."""
-        from ml_metadata.errors import AbortedError
-
-        while True:
-            try:
-                super().record_step(row)
-            except AbortedError:
-                continue
-            return
+        return _config_of(self.url)
 
 
-def prepare_mlmd(url: str) -> None:
-    """Make a store with ml-metadata, with what `prepare` writes, in the same order."""
-    from ml_metadata.metadata_store import MetadataStore
-    from ml_metadata.proto import metadata_store_pb2 as pb
-
-    store = MetadataStore(pb.ConnectionConfig(mysql=pb.MySQLDatabaseConfig(**arguments_of(url))))
-    kinds = {int: pb.INT, float: pb.DOUBLE, str: pb.STRING}
-    properties = {name: kinds[kind] for name, kind in PROPERTIES.items()}
-    artifact = store.put_artifact_type(pb.ArtifactType(name=ARTIFACT_TYPE, properties=properties))
-    store.put_execution_type(pb.ExecutionType(name=EXECUTION_TYPE, properties=properties))
-    context = store.put_context_type(pb.ContextType(name=CONTEXT_TYPE))
-    artifacts = [
-        pb.Artifact(type_id=artifact, uri=f"s3://bucket/known/{number}")
-        for number in range(KNOWN_INPUTS)
-    ]
-    assert store.put_artifacts(artifacts) == list(range(1, KNOWN_INPUTS + 1))
-    store.put_contexts([pb.Context(type_id=context, name=name) for name in CONTEXTS])
+class MLMDWholeOnServer(MLMDWhole, MLMDOnServer):
+    """ml-metadata, whose lineage is all that it offers."""
 
 
-class PlainPyMySQL(Candidate):
-    """PyMySQL and statements of many rows, without a check or a lock."""
-
-    name = "plain"
-
-    def open(self) -> None:
-        """Connect; a transaction begins with its first statement."""
-        import pymysql
-
-        self.connection = pymysql.connect(**arguments_of(self.url), charset="utf8mb4")
-        with self.connection.cursor() as cursor:
-            cursor.execute("SELECT name, id FROM Type")
-            self.types = dict(cursor.fetchall())
-        self.connection.commit()
-
-    def _transaction(self, write: Callable[[Any], object]) -> None:
-        """As often as it takes: of two writers that wait for each other one is told to go back."""
-        from pymysql.err import OperationalError
-
-        while True:
-            try:
-                with self.connection.cursor() as cursor:
-                    write(cursor)
-                self.connection.commit()
-            except OperationalError as error:
-                self.connection.rollback()
-                if error.args[0] != 1213:
-                    raise
-            else:
-                return
-
-    def write_artifacts(self, rows: Iterable[ArtifactRow]) -> None:
-        """One transaction."""
-        self._transaction(lambda cursor: self._artifacts(cursor, list(rows)))
-
-    def record_step(self, row: StepRow) -> None:
-        """One transaction."""
-        self._transaction(lambda cursor: self._step(cursor, row))
-
-    def record_run(self, rows: Iterable[StepRow]) -> None:
-        """One transaction."""
-
-        def write(cursor: Any) -> None:
-            for row in rows:
-                self._step(cursor, row)
-
-        self._transaction(write)
-
-    def _artifacts(self, cursor: Any, rows: list[ArtifactRow]) -> list[int]:
-        now = time.time_ns() // 1_000_000
-        type_id = self.types[ARTIFACT_TYPE]
-        ids = _insert(
-            cursor,
-            "Artifact (type_id, uri, state, name, external_id, "
-            "create_time_since_epoch, last_update_time_since_epoch)",
-            [(type_id, row.uri, None, None, None, now, now) for row in rows],
-        )
-        owners = [(id, row.properties) for id, row in zip(ids, rows, strict=True)]
-        _insert_properties(cursor, "Artifact", owners)
-        return ids
-
-    def _step(self, cursor: Any, row: StepRow) -> None:
-        now = time.time_ns() // 1_000_000
-        outputs = self._artifacts(cursor, list(row.outputs))
-        (execution,) = _insert(
-            cursor,
-            "Execution (type_id, last_known_state, name, external_id, "
-            "create_time_since_epoch, last_update_time_since_epoch)",
-            [(self.types[EXECUTION_TYPE], 3, None, None, now, now)],
-        )
-        _insert_properties(cursor, "Execution", [(execution, row.properties)])
-        events = [(artifact, execution, 3, now) for artifact in row.inputs]
-        events += [(artifact, execution, 4, now) for artifact in outputs]
-        ids = _insert(
-            cursor, "Event (artifact_id, execution_id, type, milliseconds_since_epoch)", events
-        )
-        paths: list[tuple[Any, ...]] = []
-        steps = (("examples", 0), ("examples", 1), ("model", 0), ("model", 1))
-        for id, (key, number) in zip(ids, steps, strict=True):
-            paths += [(id, 0, None, key), (id, 1, number, None)]
-        cursor.executemany(
-            "INSERT INTO EventPath (event_id, is_index_step, step_index, step_key) "
-            "VALUES (%s,%s,%s,%s)",
-            paths,
-        )
-        cursor.executemany(
-            "INSERT IGNORE INTO Attribution (context_id, artifact_id) VALUES (%s,%s)",
-            [(context, each) for context in row.contexts for each in (*row.inputs, *outputs)],
-        )
-        cursor.executemany(
-            "INSERT IGNORE INTO Association (context_id, execution_id) VALUES (%s,%s)",
-            [(context, execution) for context in row.contexts],
-        )
-
-    def read_artifacts(self, ids: Sequence[int]) -> int:
-        """Rows, in two statements and one transaction."""
-        with self.connection.cursor() as cursor:
-            cursor.execute("SELECT * FROM Artifact WHERE id IN %s", (ids,))
-            found = cursor.fetchall()
-            cursor.execute("SELECT * FROM ArtifactProperty WHERE artifact_id IN %s", (ids,))
-            cursor.fetchall()
-        self.connection.commit()
-        return len(found)
-
-    def find_context(self, name: str) -> bool:
-        """Rows, in two statements and one transaction."""
-        with self.connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT * FROM Context WHERE type_id = %s AND name = %s",
-                (self.types[CONTEXT_TYPE], name),
-            )
-            found = cursor.fetchall()
-            cursor.execute("SELECT * FROM ContextProperty WHERE context_id = %s", (found[0][0],))
-            cursor.fetchall()
-        self.connection.commit()
-        return len(found) == 1
-
-
-def _insert(cursor: Any, columns: str, rows: list[tuple[Any, ...]]) -> list[int]:
-    """Insert rows of which the server says the ids."""
-    ids: list[int] = []
-    row = f"({','.join(['%s'] * len(rows[0]))})"
-    for first in range(0, len(rows), 1000):
-        some = rows[first : first + 1000]
-        cursor.execute(
-            f"INSERT INTO {columns} VALUES {','.join([row] * len(some))} RETURNING id",  # noqa: S608 - our own words
-            [*chain.from_iterable(some)],
-        )
-        ids += [id for (id,) in cursor.fetchall()]
-    return ids
-
-
-def _insert_properties(
-    cursor: Any, table: str, owners: list[tuple[int, dict[str, int | float | str]]]
-) -> None:
-    cursor.executemany(
-        f"INSERT INTO {table}Property ({table.lower()}_id, name, is_custom_property, "  # noqa: S608 - our own table
-        "int_value, double_value, string_value, proto_value, bool_value) "
-        "VALUES (%s,%s,%s,%s,%s,%s,%s,%s)",
-        [
-            (
-                id,
-                name,
-                0,
-                value if isinstance(value, int) else None,
-                value if isinstance(value, float) else None,
-                value if isinstance(value, str) else None,
-                None,
-                None,
-            )
-            for id, properties in owners
-            for name, value in properties.items()
-        ],
-    )
+class MLMDSubgraphOnServer(MLMDSubgraph, MLMDOnServer):
+    """ml-metadata, a run at once."""
 
 
 def private_server() -> AbstractContextManager[Any]:
@@ -261,18 +81,36 @@ def private_server() -> AbstractContextManager[Any]:
     return server
 
 
+def _targets(ratio: float | None = None) -> tuple[Goal, ...]:
+    return (Target("ours", "mlmd", ratio), Target("ours", "plain"))
+
+
 class MySQL(Ground):
     """Databases of one MariaDB server, which is started for each work."""
 
     candidates = (Ours, MLMDOnServer, PlainPyMySQL)
-    targets: ClassVar = {
-        "A": (Target("ours", "mlmd", 1.5),),
-        "B": (Target("ours", "mlmd", 6.0),),
-        "C": (Target("ours", "mlmd", 3.0),),
-        "D": (Target("ours", "mlmd", 10.0),),
-        "E": (Target("ours", "mlmd", 0.8),),
-        "I": (Target("ours", "mlmd", 1.3),),
-        "W": (Target("ours", "mlmd", 3.0),),
+    more: ClassVar = {
+        "D": (MLMDSubgraphOnServer,),
+        "G": (MLMDWholeOnServer,),
+        "E": (OursBackend,),
+        "I": (OursBackend,),
+    }
+    goals: ClassVar = {
+        "A": _targets(1.5),
+        "B": _targets(6.0),
+        "C": _targets(3.0),
+        "D": (*_targets(10.0), Target("ours", "mlmd-subgraph")),
+        "E": (*_targets(0.8), Target("ours-backend", "mlmd")),
+        "F1": _targets(20.0),
+        "F2": _targets(0.8),
+        "F3": _targets(),
+        "G": (Target("ours", "mlmd-whole", 3.0), *_targets()),
+        "H": _targets(1.5),
+        "I": (*_targets(1.3), Target("ours-backend", "mlmd")),
+        "W1": _targets(),
+        "W2": _targets(),
+        "W4": (*_targets(), NoErrors("ours")),
+        "W8": (*_targets(3.0), NoErrors("ours")),
     }
 
     def about(self) -> dict[str, str]:
@@ -282,18 +120,42 @@ class MySQL(Ground):
             "metastore-flavor-mysql": version("metastore-flavor-mysql"),
         }
 
-    def _prepared(self, server: Any) -> dict[str, str]:
+    @contextmanager
+    def _server(self) -> Iterator[Any]:
+        with private_server() as server:
+            ((said,),) = server.run("SELECT version()")
+            self.server_version = said
+            yield server
+
+    def _filled(
+        self, server: Any, candidates: Iterable[type[Candidate]], fill: Fill | None
+    ) -> dict[str, str]:
+        from ml_metadata.metadata_store import MetadataStore
+
         urls: dict[str, str] = {}
-        for each in self.candidates:
-            urls[each.name] = server.url(server.new_database())
-            (prepare_mlmd if issubclass(each, MLMD) else prepare)(urls[each.name])
+        for each in candidates:
+            url = urls[each.name] = server.url(server.new_database())
+            if issubclass(each, MLMD):
+                prepare_mlmd(MetadataStore(_config_of(url)))
+            else:
+                prepare(url)
+        if fill is not None:
+            fill(PlainPyMySQL(urls["plain"]))
+            names = {name: arguments_of(url)["database"] for name, url in urls.items()}
+            source = names.pop("plain")
+            for target in names.values():
+                copy_rows(server, source, target)
+            for database in (source, *names.values()):
+                server.run(*(f"ANALYZE TABLE {each}" for each in TABLES), database=database)
         return urls
 
     @contextmanager
-    def places(self) -> Iterator[dict[str, str]]:
-        """A database for each candidate."""
-        with private_server() as server:
-            yield self._prepared(server)
+    def places(
+        self, candidates: Iterable[type[Candidate]], fill: Fill | None
+    ) -> Iterator[dict[str, str]]:
+        """A database for each candidate, filled with what plain PyMySQL wrote."""
+        with self._server() as server:
+            yield self._filled(server, candidates, fill)
 
     def rows_of(self, url: str) -> dict[str, int]:
         """The number of rows of every table of ML Metadata's, for comparing candidates."""
@@ -310,14 +172,32 @@ class MySQL(Ground):
             return found
 
 
+def copy_rows(server: Any, source: str, target: str) -> None:
+    """Make the rows of a database those of another one, whatever columns each has more."""
+    for table in TABLES:
+        found = [
+            {row[0] for row in server.run(f"SHOW COLUMNS FROM {each}.{table}")}
+            for each in (source, target)
+        ]
+        columns = ", ".join(f"`{name}`" for name in sorted(set.intersection(*found)))
+        server.run(
+            f"DELETE FROM {target}.{table}",  # noqa: S608 - names of our own databases and tables
+            f"INSERT INTO {target}.{table} ({columns}) SELECT {columns} FROM {source}.{table}",  # noqa: S608
+        )
+
+
 class FarMySQL(MySQL):
     """The same where the server is on another machine: a way of half a millisecond each way."""
 
-    targets: ClassVar = {letter: MySQL.targets[letter] for letter in "ACDIW"}
+    goals: ClassVar = {
+        letter: MySQL.goals[letter] for letter in ("A", "C", "D", "F1", "F2", "G", "I", "W8")
+    }
 
     @contextmanager
-    def places(self) -> Iterator[dict[str, str]]:
+    def places(
+        self, candidates: Iterable[type[Candidate]], fill: Fill | None
+    ) -> Iterator[dict[str, str]]:
         """A database for each candidate, by the long way."""
-        with private_server() as server, far(server.port, 0.0005) as port:
-            urls = self._prepared(server)
+        with self._server() as server, far(server.port, 0.0005) as port:
+            urls = self._filled(server, candidates, fill)
             yield {name: url.replace(f":{server.port}/", f":{port}/") for name, url in urls.items()}

@@ -1,25 +1,38 @@
-"""The SQLite files that candidates are measured on, each in a journal mode, and plain sqlite3."""
+"""The SQLite files that candidates are measured on, each in a journal mode."""
 
 from __future__ import annotations
 
+import multiprocessing
+import shutil
 import sqlite3
 import tempfile
-import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
 
-from candidates import MLMD, Candidate, Ground, Ours, Target, prepare
-from data import ARTIFACT_TYPE, EXECUTION_TYPE, ArtifactRow, StepRow
+from candidates import (
+    MLMD,
+    Candidate,
+    Fill,
+    Ground,
+    MLMDSubgraph,
+    MLMDWhole,
+    Ours,
+    OursBackend,
+    prepare,
+)
+from plain_sqlite import SCHEME, PlainDelete, PlainSQLite, copy_rows
+from targets import Bound, Goal, NoErrors, Target
 
-SCHEME = "sqlite:///"
 
+def _config_of(path: str) -> Any:
+    from ml_metadata.proto import metadata_store_pb2 as pb
 
-def path_of(url: str) -> str:
-    """The path of the file."""
-    return url.removeprefix(SCHEME)
+    config = pb.ConnectionConfig()
+    config.sqlite.filename_uri = path
+    return config
 
 
 class OursDelete(Ours):
@@ -28,16 +41,18 @@ class OursDelete(Ours):
     name = "ours-delete"
 
 
+class OursForeign(Ours):
+    """metastore on a file that ml-metadata made, without the two indexes that ours have more."""
+
+    name = "ours-foreign"
+
+
 class MLMDOnFile(MLMD):
     """ml-metadata on a file in the mode that it always works in."""
 
     def config(self) -> Any:
         """The file."""
-        from ml_metadata.proto import metadata_store_pb2 as pb
-
-        config = pb.ConnectionConfig()
-        config.sqlite.filename_uri = path_of(self.url)
-        return config
+        return _config_of(self.url.removeprefix(SCHEME))
 
 
 class MLMDWal(MLMDOnFile):
@@ -46,128 +61,60 @@ class MLMDWal(MLMDOnFile):
     name = "mlmd-wal"
 
 
-class Plain(Candidate):
-    """sqlite3 and executemany, without a check or an object."""
+class MLMDForeign(MLMDOnFile):
+    """ml-metadata on a file that it made itself."""
 
-    name = "plain"
-
-    def open(self) -> None:
-        """Connect; each write is on the disk when it returns, as for the others."""
-        self.connection = sqlite3.connect(path_of(self.url), isolation_level=None)
-        self.connection.execute("PRAGMA synchronous = FULL")
-        self.types = dict(self.connection.execute("SELECT name, id FROM Type"))
-
-    def write_artifacts(self, rows: Iterable[ArtifactRow]) -> None:
-        """One transaction."""
-        cursor = self.connection.cursor()
-        cursor.execute("BEGIN IMMEDIATE")
-        self._artifacts(cursor, list(rows))
-        cursor.execute("COMMIT")
-
-    def _next_id(self, cursor: sqlite3.Cursor, table: str) -> int:
-        cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,))
-        found = cursor.fetchone()
-        return 1 if found is None else found[0] + 1
-
-    def _artifacts(self, cursor: sqlite3.Cursor, rows: list[ArtifactRow]) -> list[int]:
-        now = time.time_ns() // 1_000_000
-        first, type_id = self._next_id(cursor, "Artifact"), self.types[ARTIFACT_TYPE]
-        ids = list(range(first, first + len(rows)))
-        cursor.executemany(
-            "INSERT INTO Artifact (id, type_id, uri, state, name, external_id, "
-            "create_time_since_epoch, last_update_time_since_epoch) VALUES (?,?,?,?,?,?,?,?)",
-            [
-                (id, type_id, row.uri, None, None, None, now, now)
-                for id, row in zip(ids, rows, strict=True)
-            ],
-        )
-        self._properties(
-            cursor, "Artifact", [(id, row.properties) for id, row in zip(ids, rows, strict=True)]
-        )
-        return ids
-
-    def _properties(
-        self,
-        cursor: sqlite3.Cursor,
-        table: str,
-        owners: list[tuple[int, dict[str, int | float | str]]],
-    ) -> None:
-        cursor.executemany(
-            f"INSERT INTO {table}Property ({table.lower()}_id, name, is_custom_property, "  # noqa: S608 - our own table
-            "int_value, double_value, string_value, proto_value, bool_value) "
-            "VALUES (?,?,?,?,?,?,?,?)",
-            [
-                (
-                    id,
-                    name,
-                    0,
-                    value if isinstance(value, int) else None,
-                    value if isinstance(value, float) else None,
-                    value if isinstance(value, str) else None,
-                    None,
-                    None,
-                )
-                for id, properties in owners
-                for name, value in properties.items()
-            ],
-        )
-
-    def record_step(self, row: StepRow) -> None:
-        """One transaction."""
-        now = time.time_ns() // 1_000_000
-        cursor = self.connection.cursor()
-        cursor.execute("BEGIN IMMEDIATE")
-        outputs = self._artifacts(cursor, list(row.outputs))
-        cursor.execute(
-            "INSERT INTO Execution (type_id, last_known_state, name, external_id, "
-            "create_time_since_epoch, last_update_time_since_epoch) VALUES (?,?,?,?,?,?)",
-            (self.types[EXECUTION_TYPE], 3, None, None, now, now),
-        )
-        execution = cursor.lastrowid
-        assert execution is not None
-        self._properties(cursor, "Execution", [(execution, row.properties)])
-        paths: list[tuple[Any, ...]] = []
-        for artifacts, type, key in ((row.inputs, 3, "examples"), (outputs, 4, "model")):
-            for number, artifact in enumerate(artifacts):
-                cursor.execute(
-                    "INSERT INTO Event (artifact_id, execution_id, type, milliseconds_since_epoch) "
-                    "VALUES (?,?,?,?)",
-                    (artifact, execution, type, now),
-                )
-                paths += [(cursor.lastrowid, 0, None, key), (cursor.lastrowid, 1, number, None)]
-        cursor.executemany(
-            "INSERT INTO EventPath (event_id, is_index_step, step_index, step_key) "
-            "VALUES (?,?,?,?)",
-            paths,
-        )
-        cursor.executemany(
-            "INSERT OR IGNORE INTO Attribution (context_id, artifact_id) VALUES (?,?)",
-            [(context, each) for context in row.contexts for each in (*row.inputs, *outputs)],
-        )
-        cursor.executemany(
-            "INSERT OR IGNORE INTO Association (context_id, execution_id) VALUES (?,?)",
-            [(context, execution) for context in row.contexts],
-        )
-        cursor.execute("COMMIT")
+    name = "mlmd-foreign"
 
 
-class PlainDelete(Plain):
-    """sqlite3 on a file in its default journal mode."""
+class MLMDWholeOnFile(MLMDWhole, MLMDOnFile):
+    """ml-metadata on a file that it made itself, whose lineage is all that it offers."""
 
-    name = "plain-delete"
+
+class MLMDSubgraphOnFile(MLMDSubgraph, MLMDOnFile):
+    """ml-metadata, a run at once, on a file in the mode that it always works in."""
+
+
+def _both(ratio: float | None, of_plain: float | None = None) -> tuple[Target, ...]:
+    """The same targets in both journal modes."""
+    return (
+        Target("ours", "mlmd", ratio),
+        Target("ours", "plain", of_plain),
+        Target("ours-delete", "mlmd", ratio),
+        Target("ours-delete", "plain-delete", of_plain),
+    )
+
+
+def _writers(ratio: float | None) -> tuple[Goal, ...]:
+    return (
+        Target("ours", "mlmd", ratio),
+        Target("ours", "mlmd-wal"),
+        Target("ours", "plain"),
+        Target("ours-delete", "mlmd"),
+        NoErrors("ours"),
+        NoErrors("ours-delete"),
+    )
 
 
 class SQLite(Ground):
     """Files in a temporary folder of the current one."""
 
-    candidates = (Ours, OursDelete, MLMDOnFile, MLMDWal, Plain, PlainDelete)
-    targets: ClassVar = {
-        "B": (
+    candidates = (Ours, OursDelete, MLMDOnFile, MLMDWal, PlainSQLite, PlainDelete)
+    more: ClassVar = {
+        "D": (MLMDSubgraphOnFile,),
+        "E": (OursBackend,),
+        "G": (MLMDWholeOnFile, OursForeign, MLMDForeign),
+        "I": (OursBackend,),
+    }
+    goals: ClassVar = {
+        "A": (
             Target("ours", "mlmd", 3.0),
-            Target("ours", "plain", 1.2),
-            Target("ours-delete", "mlmd", 3.0),
-            Target("ours-delete", "plain-delete", 1.2),
+            Target("ours", "mlmd-wal"),
+            Target("ours", "plain", 0.75),
+            Target("ours-delete", "mlmd", 1.0),
+            Target("ours-delete", "plain-delete", 0.85),
         ),
+        "B": (*_both(3.0, 1.2), Target("ours", "mlmd-wal")),
         "C": (
             Target("ours", "mlmd", 3.0),
             Target("ours", "mlmd-wal", 1.5),
@@ -175,8 +122,44 @@ class SQLite(Ground):
             Target("ours-delete", "mlmd", 1.2),
             Target("ours-delete", "plain-delete", 0.8),
         ),
+        "D": (
+            Target("ours", "mlmd", 10.0),
+            Target("ours", "mlmd-wal"),
+            Target("ours", "plain"),
+            Target("ours-delete", "mlmd", 5.0),
+            Target("ours-delete", "plain-delete"),
+            Target("ours-delete", "mlmd-subgraph"),
+        ),
+        "E": (*_both(1.5, 0.85), Target("ours-backend", "mlmd"), Target("ours-backend", "plain")),
+        "F1": _both(100.0),
+        "F2": _both(2.0),
+        "F3": (Bound("ours", 25.0), Bound("ours-delete", 25.0), *_both(None)),
+        # The targets were drawn from ml-metadata's call as it is without options, on its own file.
+        "G": (
+            Target("ours", "mlmd-whole", 8.0),
+            Target("ours-delete", "mlmd-whole", 8.0),
+            Target("ours-foreign", "mlmd-whole", 2.0),
+            *_both(None),
+            Target("ours-foreign", "mlmd-foreign"),
+        ),
+        "H": _both(2.5, 0.8),
+        "I": (*_both(1.8), Target("ours-backend", "mlmd")),
+        "W1": _writers(None),
+        "W2": _writers(None),
+        "W4": _writers(None),
+        "W8": _writers(10.0),
     }
-    delete_journal = frozenset({"ours-delete", "mlmd", "plain-delete"})
+    delete_journal = frozenset(
+        {
+            "ours-delete",
+            "ours-foreign",
+            "mlmd",
+            "mlmd-subgraph",
+            "mlmd-foreign",
+            "mlmd-whole",
+            "plain-delete",
+        }
+    )
 
     def about(self) -> dict[str, str]:
         """The flavor and the module."""
@@ -186,30 +169,66 @@ class SQLite(Ground):
         }
 
     @contextmanager
-    def places(self) -> Iterator[dict[str, str]]:
-        """A file for each candidate."""
-        with tempfile.TemporaryDirectory(prefix="metastore-bench-", dir=".") as folder:
-            yield {
-                each.name: self._prepared(Path(folder).resolve() / f"{each.name}.db")
-                for each in self.candidates
-            }
-
-    def _prepared(self, path: Path) -> str:
-        url = f"{SCHEME}{path}"
-        prepare(url)
-        journal = "delete" if path.stem in self.delete_journal else "wal"
-        with sqlite3.connect(path) as connection:
-            (mode,) = connection.execute(f"PRAGMA journal_mode = {journal}").fetchone()
-            assert mode == journal
-        return url
+    def places(
+        self, candidates: Iterable[type[Candidate]], fill: Fill | None
+    ) -> Iterator[dict[str, str]]:
+        """A file for each candidate: copies of one that plain sqlite3 filled."""
+        with tempfile.TemporaryDirectory(prefix="metastore-bench-", dir=".") as name:
+            folder = Path(name).resolve()
+            filled = filled_file(folder / "filled.db", fill)
+            urls = {}
+            for each in candidates:
+                path = folder / f"{each.name}.db"
+                if each in {OursForeign, MLMDForeign, MLMDWholeOnFile}:
+                    made_by_mlmd(path)
+                    copy_rows(filled, path)
+                else:
+                    shutil.copyfile(filled, path)
+                journal_of(path, "delete" if each.name in self.delete_journal else "wal")
+                urls[each.name] = f"{SCHEME}{path}"
+            filled.unlink()
+            yield urls
 
     def rows_of(self, url: str) -> dict[str, int]:
         """The number of rows of every table, for comparing candidates."""
-        with sqlite3.connect(path_of(url)) as connection:
+        with closing(sqlite3.connect(url.removeprefix(SCHEME))) as connection:
             tables = connection.execute(
-                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' "
+                "AND name NOT LIKE 'metastore%'"
             )
             return {
                 name: connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0]  # noqa: S608 - names of tables
                 for (name,) in tables.fetchall()
             }
+
+
+def filled_file(path: Path, fill: Fill | None) -> Path:
+    """A store of metastore's, filled by plain sqlite3, all of it in the one file."""
+    prepare(f"{SCHEME}{path}")
+    if fill is not None:
+        plain = PlainSQLite(f"{SCHEME}{path}")
+        fill(plain)
+        plain.connection.close()
+    journal_of(path, "delete")
+    return path
+
+
+def journal_of(path: Path, journal: str) -> None:
+    """Put a file in a journal mode, in which it stays."""
+    with closing(sqlite3.connect(path)) as connection:
+        (mode,) = connection.execute(f"PRAGMA journal_mode = {journal}").fetchone()
+        assert mode == journal
+
+
+def made_by_mlmd(path: Path) -> None:
+    """A new file with ml-metadata's tables and indexes, in a process of its own."""
+    process = multiprocessing.get_context("spawn").Process(target=_make, args=(str(path),))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+
+
+def _make(path: str) -> None:
+    from ml_metadata.metadata_store import MetadataStore
+
+    MetadataStore(_config_of(path))
