@@ -37,7 +37,7 @@ class Candidate(ABC):
     batch: ClassVar[int] = BATCH
     """Artifacts that it is given at once where others are given `BATCH`."""
 
-    refused: ClassVar[tuple[type[Exception], ...]] = ()
+    refused: tuple[type[Exception], ...] = ()
     """What it raises where others write, too, and it would be worth asking again."""
 
     def __init__(self, url: str) -> None:
@@ -254,8 +254,10 @@ class MLMD(Candidate):
     def open(self) -> None:
         """Connect, and look up the types' ids."""
         from ml_metadata import metadata_store
+        from ml_metadata.errors import StatusError
         from ml_metadata.proto import metadata_store_pb2 as pb
 
+        self.refused = (StatusError,)
         self.pb: Any = pb
         self.store: Any = metadata_store.MetadataStore(self.config())
         self._learn()

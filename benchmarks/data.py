@@ -106,23 +106,37 @@ def artifacts_to_find(count: int, every: int) -> Iterator[ArtifactRow]:
         yield replace(row, created=1_700_000_000_000 + 1000 * number)
 
 
-def chains(
-    depth: int, beside: int, known: int, contexts: tuple[int, int]
-) -> Iterator[list[StepRow]]:
+def chains(depth: int, beside: int, known: int) -> Iterator[list[StepRow]]:
     """Chains of steps side by side, layer by layer: each step reads what the one before it made.
 
     The first layer reads the artifacts 1 to `known`; a store numbers what is made from there.
     """
-    outputs = iter(artifacts(depth * beside, 0))
-    chance = random.Random(0)
     for layer in range(depth):
-        before = known + (layer - 1) * beside + 1
+        first = known + layer * beside + 1
         yield [
-            StepRow(
-                _properties(chance),
-                (before + number if layer else number % known + 1,),
-                (next(outputs),),
-                contexts,
-            )
+            _step(first + number, first + number - beside if layer else number % known + 1)
             for number in range(beside)
         ]
+
+
+def diamonds(executions: int, known: int) -> Iterator[list[StepRow]]:
+    """A row of diamonds: two steps read one artifact, a third one what they made; and so on."""
+    last = 1
+    for first in range(known + 1, known + 1 + executions // 3 * 3, 3):
+        yield [_step(first, last), _step(first + 1, last)]
+        yield [_step(first + 2, first, first + 1)]
+        last = first + 2
+
+
+def fan(executions: int, known: int) -> Iterator[list[StepRow]]:
+    """A wide fan: one step reads what each of the others made."""
+    made = range(known + 1, known + executions)
+    yield [_step(each, 1) for each in made]
+    yield [_step(known + executions, *made)]
+
+
+def _step(output: int, *inputs: int) -> StepRow:
+    """A step of a graph; the artifact that it makes will have that id."""
+    chance = random.Random(output)
+    row = ArtifactRow(f"s3://bucket/graph/{output}", _properties(chance))
+    return StepRow(_properties(chance), inputs, (row,), (1, 2))

@@ -35,6 +35,7 @@ class PlainPyMySQL(PlainReads):
         """Connect; a transaction begins with its first statement."""
         import pymysql
 
+        self.refused = (pymysql.OperationalError,)
         self.connection = pymysql.connect(**arguments_of(self.url), charset="utf8mb4")
         with self.connection.cursor() as cursor:
             cursor.execute("SELECT name, id FROM Type")

@@ -41,7 +41,7 @@ def show(title: str, goals: Iterable[Goal], measured: Measured, console: Console
     columns = ["candidate", "median ms", "min", "max"]
     if measured.worst:
         columns += ["operations a second", "slowest ms", "errors"]
-    table = _table(title, columns)
+    table = new_table(title, columns)
     medians = measured.medians()
     for name, found in measured.milliseconds.items():
         cells = [f"{figure:.3f}" for figure in (medians[name], min(found), max(found))]
@@ -51,7 +51,9 @@ def show(title: str, goals: Iterable[Goal], measured: Measured, console: Console
         table.add_row(name, *cells)
     console.print(table)
     verdicts = [goal.judge(measured) for goal in goals]
-    ratios = _table("times as fast (ratio of medians)", ["candidate", "against", "ratio", "target"])
+    ratios = new_table(
+        "times as fast (ratio of medians)", ["candidate", "against", "ratio", "target"]
+    )
     ratios.add_column("")
     for verdict in verdicts:
         ratios.add_row(*verdict.shown())
@@ -59,7 +61,8 @@ def show(title: str, goals: Iterable[Goal], measured: Measured, console: Console
     return verdicts
 
 
-def _table(title: str, columns: Iterable[str]) -> Table:
+def new_table(title: str, columns: Iterable[str]) -> Table:
+    """A table whose columns of words stand left, and those of numbers right."""
     table = Table(title=title, title_justify="left")
     for column in columns:
         table.add_column(column, justify="left" if column in {"candidate", "against"} else "right")
@@ -68,7 +71,7 @@ def _table(title: str, columns: Iterable[str]) -> Table:
 
 def summarise(found: dict[str, dict[str, list[Verdict]]], console: Console) -> None:
     """All targets in one table, by ground and work."""
-    table = _table("targets", ["ground", "work", "candidate", "against", "ratio", "target"])
+    table = new_table("targets", ["ground", "work", "candidate", "against", "ratio", "target"])
     table.add_column("")
     for ground, works in found.items():
         for letter, verdicts in works.items():

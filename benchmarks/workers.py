@@ -1,23 +1,21 @@
-"""Candidates at work, each in a process of its own, taking turns."""
+"""Candidates at work on a ground, taking turns."""
 
 from __future__ import annotations
 
-import gc
 import json
-import multiprocessing
 import sys
-import time
 from collections.abc import Sequence
-from multiprocessing.connection import Connection
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from candidates import BATCH, Candidate, Ground
 from on_memory import SQLiteInMemory
 from on_mysql import FarMySQL, MySQL
 from on_sqlite import SQLite
+from processes import Processes, Turn
 from rich.console import Console
 from targets import Measured
-from works import WORK, Writer
+from works import WORK, Timed, Writer
 
 GROUNDS: dict[str, Ground] = {
     "sqlite": SQLite(),
@@ -27,78 +25,48 @@ GROUNDS: dict[str, Ground] = {
 }
 
 
-class Turn(NamedTuple):
-    """What came of a turn."""
+@dataclass(frozen=True)
+class Stall:
+    """Where a candidate works on a ground."""
 
-    seconds: float
-    answers: Sequence[Any]
-    """Of each of its processes."""
+    ground: str
+    name: str
+    url: str
+    letter: str
+    """The first work, whose store it is."""
+
+    def open(self) -> Candidate:
+        """Connect."""
+        return GROUNDS[self.ground].open(self.name, self.url, WORK[self.letter].fill)
+
+    def turn(self, candidate: Candidate, letter: str, seed: int) -> Timed:
+        """A turn at a work."""
+        return WORK[letter].turn(candidate, seed)
 
 
 class Worker:
-    """A candidate in a process of its own, or in one for each writer.
-
-    Of its own, because ml-metadata brings a second SQLite along, and two of them in one process
-    break one another's locks (sqlite.org/howtocorrupt.html, section 2.2.1).
-    """
+    """A candidate on a ground."""
 
     def __init__(self, ground: str, candidate: type[Candidate], url: str, letter: str) -> None:
         self.name = candidate.name
-        self.url = url
-        self._before = GROUNDS[ground].rows_of(url)
+        self._url = url
+        self._ground = GROUNDS[ground]
+        self._before = self._ground.rows_of(url)
         self._scale = BATCH / candidate.batch if letter == "B" else 1
-        self._pipes = []
-        self._processes = []
-        processes = multiprocessing.get_context("spawn")
-        for _ in range(WORK[letter].writers):
-            ours, theirs = processes.Pipe()
-            process = processes.Process(
-                target=_serve, args=(theirs, ground, self.name, url, letter)
-            )
-            process.start()
-            ours.recv()
-            self._pipes.append(ours)
-            self._processes.append(process)
+        self._processes = Processes(Stall(ground, self.name, url, letter), WORK[letter].writers)
 
     def turn(self, letter: str, seed: int) -> Turn:
         """One turn at the work."""
-        for number, pipe in enumerate(self._pipes):
-            pipe.send((letter, 100 * number + seed))
-        for pipe in self._pipes:
-            pipe.recv()
-        # All are ready, and begin.
-        for pipe in self._pipes:
-            pipe.send(True)
-        begun, ended, answers = zip(*(pipe.recv() for pipe in self._pipes), strict=True)
-        return Turn((max(ended) - min(begun)) * self._scale, answers)
+        found = self._processes.turn(letter, seed)
+        return found._replace(seconds=found.seconds * self._scale)
 
-    def stop(self) -> None:
-        """Let the processes end."""
-        for pipe, process in zip(self._pipes, self._processes, strict=True):
-            pipe.send(None)
-            process.join()
-
-    def written(self, ground: Ground) -> dict[str, int]:
-        """Rows that it wrote, of every table."""
-        found = ground.rows_of(self.url)
+    def stop(self) -> dict[str, int]:
+        """End; how many rows it wrote, of every table."""
+        self._processes.stop()
+        found = self._ground.rows_of(self._url)
         return {
             name: round((count - self._before[name]) * self._scale) for name, count in found.items()
         }
-
-
-def _serve(pipe: Connection, ground: str, name: str, url: str, letter: str) -> None:
-    candidate = GROUNDS[ground].open(name, url, WORK[letter].fill)
-    pipe.send(True)
-    while (asked := pipe.recv()) is not None:
-        letter, seed = asked
-        timed = WORK[letter].turn(candidate, seed)
-        gc.collect()
-        pipe.send(True)
-        pipe.recv()
-        begun = time.perf_counter()
-        answer = timed()
-        ended = time.perf_counter()
-        pipe.send((begun, ended, answer))
 
 
 def together(letters: Sequence[str]) -> list[list[str]]:
@@ -139,10 +107,7 @@ def measure(
             names = {each.name for each in place.taking_part([letter])}
             at_it = [each for each in workers if each.name in names]
             measured[letter] = _rounds(letter, at_it, rounds, console)
-        for worker in workers:
-            worker.stop()
-        counts = {each.name: each.written(place) for each in workers}
-        _check_same(counts, "wrote")
+        _check_same({each.name: each.stop() for each in workers}, "wrote")
     return measured
 
 

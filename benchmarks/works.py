@@ -16,6 +16,8 @@ REPEATS = 5
 """How often a turn does what takes milliseconds, so that one hiccup is not all of it."""
 STEPS_OF_RUN = 20
 STEPS_OF_WRITER = 50
+MOST_ERRORS = 10_000
+"""So often a writer asks again, before that is no matter of others who write."""
 READ = 1_000
 STORED = 5_000
 """Artifacts of which `READ` are read."""
@@ -68,7 +70,7 @@ def fill_many(candidate: Candidate, count: int = MANY, every: int = 1_000) -> No
 
 def fill_graph(candidate: Candidate) -> None:
     """What G walks."""
-    for layer in chains(DEPTH, BESIDE, KNOWN_INPUTS, (1, 2)):
+    for layer in chains(DEPTH, BESIDE, KNOWN_INPUTS):
         candidate.record_run(layer)
 
 
@@ -78,7 +80,8 @@ def _some(rows: Iterable[ArtifactRow], size: int) -> Iterator[list[ArtifactRow]]
         yield some
 
 
-def _write_one_by_one(candidate: Candidate, seed: int) -> Timed:
+def write_one_by_one(candidate: Candidate, seed: int) -> Timed:
+    """`CALLS` calls, an artifact each."""
     rows = artifacts(CALLS, seed)
 
     def timed() -> None:
@@ -88,12 +91,14 @@ def _write_one_by_one(candidate: Candidate, seed: int) -> Timed:
     return timed
 
 
-def _write_batch(candidate: Candidate, seed: int) -> Timed:
+def write_batch(candidate: Candidate, seed: int) -> Timed:
+    """One call, as many artifacts as the candidate is given at once."""
     rows = artifacts(candidate.batch, seed)
     return lambda: candidate.write_artifacts(rows)
 
 
-def _record_steps(candidate: Candidate, seed: int) -> Timed:
+def record_steps(candidate: Candidate, seed: int) -> Timed:
+    """`CALLS` calls, a step each."""
     rows = list(steps(CALLS, seed, KNOWN_INPUTS, (1, 2)))
 
     def timed() -> None:
@@ -129,6 +134,8 @@ def _record_beside_others(candidate: Candidate, seed: int) -> Timed:
                     break
                 except candidate.refused:
                     errors += 1
+                    if errors > MOST_ERRORS:
+                        raise
             worst = max(worst, time.perf_counter() - begun)
         return Writer(worst, errors)
 
@@ -155,7 +162,8 @@ def read_by_id(stored: int, *, together: bool = False) -> Callable[[Candidate, i
     return turn
 
 
-def _find_contexts(candidate: Candidate, seed: int) -> Timed:
+def find_contexts(candidate: Candidate, seed: int) -> Timed:
+    """`CALLS` contexts, one after the other."""
     names = random.Random(seed).choices(CONTEXTS, k=CALLS)
 
     def timed() -> None:
@@ -165,7 +173,9 @@ def _find_contexts(candidate: Candidate, seed: int) -> Timed:
     return timed
 
 
-def _find_newest(match: Match) -> Callable[[Candidate, int], Timed]:
+def find_newest(match: Match) -> Callable[[Candidate, int], Timed]:
+    """The newest artifacts that match."""
+
     def turn(candidate: Candidate, _: int) -> Timed:
         return lambda: [candidate.newest(match, LIMIT) for _ in range(REPEATS)]
 
@@ -187,7 +197,7 @@ def _finding(match: Match) -> Work:
     return Work(
         f"filter, newest first, limit {LIMIT}, over {MANY:,} artifacts: {match.title}",
         REPEATS,
-        _find_newest(match),
+        find_newest(match),
         fill=fill_many,
         writes=False,
     )
@@ -203,12 +213,12 @@ def _writing(writers: int) -> Work:
 
 
 WORK = {
-    "A": Work("one artifact with 5 properties a call", CALLS, _write_one_by_one),
-    "B": Work(f"{BATCH:,} artifacts with 5 properties in one batch", 1, _write_batch),
+    "A": Work("one artifact with 5 properties a call", CALLS, write_one_by_one),
+    "B": Work(f"{BATCH:,} artifacts with 5 properties in one batch", 1, write_batch),
     "C": Work(
         "record one step: 1 execution, 2 known inputs, 2 new outputs, 4 events, 2 contexts",
         CALLS,
-        _record_steps,
+        record_steps,
     ),
     "D": Work(f"record a run of {STEPS_OF_RUN} steps as in C, in one batch", REPEATS, _record_run),
     "E": Work(
@@ -235,6 +245,6 @@ WORK = {
         fill=fill_many,
         writes=False,
     ),
-    "I": Work("read a context by type and name", CALLS, _find_contexts, writes=False),
+    "I": Work("read a context by type and name", CALLS, find_contexts, writes=False),
     **{f"W{writers}": _writing(writers) for writers in (1, 2, 4, 8)},
 }
