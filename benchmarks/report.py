@@ -7,9 +7,10 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from targets import Goal, Measured, Verdict
 def about(**more: Any) -> dict[str, Any]:
     """What was measured, where and when, and the command that measures it again."""
     return {
-        "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "command": _command(sys.argv),
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -29,6 +30,15 @@ def about(**more: Any) -> dict[str, Any]:
         "metastore-core": version("metastore-core"),
         **more,
     }
+
+
+def _command(words: Sequence[str]) -> str:
+    """The command from the top of a checkout, without the file that the figures went to."""
+    kept: list[str] = []
+    for before, word in pairwise(words):
+        if before != "--json" and not word.startswith("--json"):
+            kept.append(word)
+    return shlex.join(["python", f"benchmarks/{Path(words[0]).name}", *kept])
 
 
 def said(facts: dict[str, Any]) -> str:
