@@ -18,6 +18,7 @@ import matplotlib as mpl
 mpl.use("Agg")
 
 from matplotlib import pyplot as plt
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 HERE = Path(__file__).parent
 COLOURS = {
@@ -58,7 +59,7 @@ def draw_ratios(grounds: Mapping[str, Mapping[str, Any]], path: Path) -> None:
         1, len(grounds), figsize=(5.5 * len(grounds), 6), squeeze=False, layout="constrained"
     )
     for panel, (ground, works) in zip(panels[0], grounds.items(), strict=True):
-        letters = [letter for letter in works if not letter.startswith("W")]
+        letters = sorted(letter for letter in works if not letter.startswith("W"))
         candidates = [
             each
             for each in ("ours", "ours-delete", "ours-foreign")
@@ -82,16 +83,20 @@ def draw_ratios(grounds: Mapping[str, Mapping[str, Any]], path: Path) -> None:
                     label=LABELS[candidate] if first else None,
                 )
                 first = False
-                panel.text(max(ratio, 1) * 1.05, at, f"{ratio:.1f}", va="center", fontsize=7)
+                panel.text(
+                    max(ratio, 1, target or 1) * 1.06, at, f"{ratio:.1f}", va="center", fontsize=7
+                )
                 if target is not None:
                     panel.plot([target], [at], marker="|", color="black", markersize=9)
         panel.axvline(1, color=COLOURS["mlmd"], linewidth=1)
         panel.set_xscale("log")
+        panel.margins(x=0.12)
+        _plain_numbers(panel.xaxis)
         panel.set_yticks(range(len(letters)), letters)
         panel.invert_yaxis()
         panel.set_title(ground)
         panel.set_xlabel("times as fast as ml-metadata (line); marks are targets")
-        panel.legend(fontsize=7, loc="lower right")
+        panel.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=3)
     _save(figure, path)
 
 
@@ -110,6 +115,7 @@ def draw_writers(grounds: Mapping[str, Mapping[str, Any]], path: Path) -> None:
             panel.plot(counts, rates, "o-", color=COLOURS[candidate], label=LABELS[candidate])
         panel.set_xticks(counts)
         panel.set_yscale("log")
+        _plain_numbers(panel.yaxis)
         panel.set_title(f"{ground}: steps a second, all writers together")
         panel.set_xlabel("writers at once")
         panel.legend(fontsize=7)
@@ -142,10 +148,19 @@ def draw_growth(growth: Mapping[str, Any], lineage: Mapping[str, Any], path: Pat
         panel.set_title(f"{name}{most}", fontsize=9)
         panel.set_xscale("log")
         panel.set_yscale("log")
+        panel.margins(y=0.3)
+        _plain_numbers(panel.yaxis)
         panel.set_xlabel(sizes, fontsize=8)
         panel.set_ylabel("milliseconds", fontsize=8)
         panel.legend(fontsize=6)
     _save(figure, path)
+
+
+def _plain_numbers(axis: Any) -> None:
+    """Label a logarithmic axis as people write numbers."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _save(figure: Any, path: Path) -> None:

@@ -6,15 +6,16 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+
+import report
+from plain_sqlite import copy_rows
 
 PROGRAM = """
 import resource, sys, time
@@ -105,19 +106,7 @@ def plain_copy(source: Path, target: Path) -> float:
 
     metastore.connect(f"sqlite:///{target}").close()
     began = time.perf_counter()
-    with closing(sqlite3.connect(target, isolation_level=None)) as file:
-        file.execute("PRAGMA synchronous = FULL")
-        file.execute("ATTACH ? AS there", (str(source),))
-        file.execute("BEGIN IMMEDIATE")
-        names = [
-            name
-            for (name,) in file.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'")
-            if not name.startswith("sqlite_") and name != "MLMDEnv"
-        ]
-        for name in names:
-            file.execute(f"DELETE FROM main.{name}")  # noqa: S608 - names of tables
-            file.execute(f"INSERT INTO main.{name} SELECT * FROM there.{name}")  # noqa: S608
-        file.execute("COMMIT")
+    copy_rows(source, target)
     return time.perf_counter() - began
 
 
@@ -167,7 +156,8 @@ def main() -> None:
         for what, (seconds, peak) in results.items():
             write(f"{what:26} {seconds:8.1f} s {rows / seconds:10,.0f} rows/s {peak:6} MiB")
         if arguments.json:
-            arguments.json.write_text(json.dumps({"rows": rows, "results": results}, indent=2))
+            content = {"about": report.about(), "rows": rows, "copies": results}
+            report.write(arguments.json, content)
 
 
 if __name__ == "__main__":

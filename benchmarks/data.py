@@ -45,7 +45,8 @@ class Match(NamedTuple):
     """A condition that some of the artifacts of `artifacts_to_find` fulfil."""
 
     title: str
-    property: str
+    key: str
+    """The property's name."""
     value: int | str
 
     @property
@@ -56,7 +57,7 @@ class Match(NamedTuple):
     @property
     def filter(self) -> str:
         """The condition in the filter language, which is ml-metadata's as well."""
-        return f"properties.{self.property}.{self.column} = {self.value!r}"
+        return f"properties.{self.key}.{self.column} = {self.value!r}"
 
 
 HALF = Match("half of them match", "epoch", 1)

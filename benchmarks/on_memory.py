@@ -80,7 +80,7 @@ class PlainInMemory(PlainSQLite):
 class SQLiteInMemory(SQLite):
     """A store for each candidate, which it makes and fills itself."""
 
-    candidates = (OursInMemory, MLMDInMemory, PlainInMemory)
+    candidates: ClassVar[tuple[type[Candidate], ...]] = (OursInMemory, MLMDInMemory, PlainInMemory)
     more: ClassVar = {
         "D": (MLMDSubgraphInMemory,),
         "G": (MLMDWholeInMemory,),

@@ -88,7 +88,7 @@ def _targets(ratio: float | None = None) -> tuple[Goal, ...]:
 class MySQL(Ground):
     """Databases of one MariaDB server, which is started for each work."""
 
-    candidates = (Ours, MLMDOnServer, PlainPyMySQL)
+    candidates: ClassVar[tuple[type[Candidate], ...]] = (Ours, MLMDOnServer, PlainPyMySQL)
     more: ClassVar = {
         "D": (MLMDSubgraphOnServer,),
         "G": (MLMDWholeOnServer,),

@@ -100,7 +100,14 @@ def _writers(ratio: float | None) -> tuple[Goal, ...]:
 class SQLite(Ground):
     """Files in a temporary folder of the current one."""
 
-    candidates = (Ours, OursDelete, MLMDOnFile, MLMDWal, PlainSQLite, PlainDelete)
+    candidates: ClassVar[tuple[type[Candidate], ...]] = (
+        Ours,
+        OursDelete,
+        MLMDOnFile,
+        MLMDWal,
+        PlainSQLite,
+        PlainDelete,
+    )
     more: ClassVar = {
         "D": (MLMDSubgraphOnFile,),
         "E": (OursBackend,),

@@ -69,7 +69,7 @@ class PlainReads(Candidate):
             f"ORDER BY a.create_time_since_epoch DESC, a.id DESC LIMIT {limit}"
         )
         with self.reading():
-            found = self.rows(statement.replace("?", self.mark), (match.property, match.value))
+            found = self.rows(statement.replace("?", self.mark), (match.key, match.value))
             ids = [row[0] for row in found]
             self.rows(
                 f"SELECT * FROM ArtifactProperty WHERE artifact_id {self._among(ids)}",  # noqa: S608

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import re
 import statistics
 import subprocess
@@ -22,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import report
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as pb
 from rich.console import Console
@@ -149,9 +149,14 @@ def main() -> None:
                             found = calls_a_second(server, work, clients)
                             if number:
                                 row.setdefault(server.name, []).append(found)
-    report(figures, console)
+    show(figures, console)
     if arguments.json:
-        arguments.json.write_text(json.dumps({"calls_a_second": figures}, indent=1) + "\n")
+        facts = {"ml-metadata": version("ml-metadata"), "grpcio": version("grpcio")}
+        content = {
+            "about": report.about(**facts, rounds=arguments.rounds),
+            "calls a second": figures,
+        }
+        report.write(arguments.json, content)
 
 
 _MAKE = """
@@ -164,7 +169,7 @@ MetadataStore(config)
 """
 
 
-def report(figures: dict[str, dict[str, list[float]]], console: Console) -> None:
+def show(figures: dict[str, dict[str, list[float]]], console: Console) -> None:
     """Calls a second, medians, and the ratio to the engine."""
     table = Table(title="calls a second, median (times the engine's)", title_justify="left")
     table.add_column("call")
