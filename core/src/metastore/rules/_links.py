@@ -13,7 +13,6 @@ from metastore.model import NODE_KINDS, EventType, LinkKind, NodeKind
 from metastore.rules._checks import is_id, milliseconds
 from metastore.values import INT64_MAX, INT64_MIN, BadValueError, clean_text
 
-
 _NONE: frozenset[int] = frozenset()
 
 

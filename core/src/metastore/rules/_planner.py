@@ -73,7 +73,9 @@ class Planner:
             planner.plan(changes, self._now)
 
         if batch.events or any(batch.links.values()):
-            self._plan_links(_links.Ends(known.existing, self._nodes, batch.number), changes, answers)
+            self._plan_links(
+                _links.Ends(known.existing, self._nodes, batch.number), changes, answers
+            )
         return changes
 
     def _plan_links(
@@ -108,9 +110,7 @@ class Planner:
         nodes: dict[NodeKind, list[Written]] = {kind: [] for kind in _ORDER}
         for kind, planner in self._nodes.items():
             nodes[kind] = results(planner.outcomes, applied.nodes.get(kind, ()))
-        return WrittenBatch(
-            results(self._types.outcomes, applied.types), nodes, self._batch.number
-        )
+        return WrittenBatch(results(self._types.outcomes, applied.types), nodes, self._batch.number)
 
 
 _NOTHING = Answers()

@@ -67,8 +67,8 @@ def property_rows(
     """Rows to insert, grouped by the value columns that they fill.
 
     Each row is (owner's id, key, whether custom, value, ...).  Grouped, because an insert of four
-    columns is half the work of one of nine.  `strict` is `Database.strict_columns`.  With `in_order`
-    whole numbers, doubles and texts are one group, `ANY_COLUMN`, in the order of their owners.
+    columns is half the work of one of nine.  `strict` is `Database.strict_columns`.  With
+    `in_order`, whole numbers, doubles and texts are one group, `ANY_COLUMN`, in the order given.
     """
     grouped: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
     if in_order:

@@ -41,7 +41,6 @@ from metastore.model import (
     NodeKind,
     PropertyKind,
     Type,
-    Value,
 )
 from metastore.query import NodeQuery
 from metastore.sql.codec import Properties

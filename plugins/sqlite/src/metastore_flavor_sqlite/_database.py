@@ -67,8 +67,10 @@ _DRIVER_ERRORS = (sqlite3.Error, UnicodeEncodeError, OverflowError)
 _PLUS: custom_op[Any] = custom_op("+")
 
 _PAGES_OF_LOG = 8_000
-"""So long a write-ahead log becomes, 32 MiB, before SQLite puts it into the file, which takes as long
-as many a small write: seldom, and pages that change again and again are put there once."""
+"""So long a write-ahead log becomes, 32 MiB, before SQLite puts it into the file.
+
+That takes as long as many a small write; done seldom, a page that changes often is put there once.
+"""
 
 _FEW_NODES = 64
 _SIDE_BY_SIDE = 16
@@ -76,8 +78,7 @@ _SIDE_BY_SIDE = 16
 
 _MANY_NODES = 2_000
 _CACHE, _CACHE_FOR_MANY = "PRAGMA cache_size = -2000", "PRAGMA cache_size = -65536"
-"""SQLite's own, 2 MB, and 64 MiB: a batch of very many nodes comes back to the same pages of six indexes
-again and again."""
+"""SQLite's own, 2 MB, and 64 MiB: a batch of many nodes comes back to pages of six indexes."""
 
 _STEPS_BETWEEN_SIGNALS = 1_000_000
 """Of SQLite's machine: some hundredths of a second."""
