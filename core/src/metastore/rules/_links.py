@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import pairwise
 from typing import Any
 
-from metastore.batch import EventDraft, LinkDraft, NodeRef, Outcome, Ref
+from metastore.batch import EventDraft, LinkDraft, NodeRef, Ref
 from metastore.changes import Changes, EventKey, NewEvent, Questions, Target
 from metastore.errors import AlreadyExistsError, InvalidError, NotFoundError, Offender
 from metastore.model import NODE_KINDS, EventType, LinkKind, NodeKind
@@ -28,8 +28,8 @@ class Ends:
     ) -> None:
         self._batches = (batch, 0)
         self._existing = {kind: existing.get(kind, _NONE) for kind in NODE_KINDS}
-        self._outcomes: dict[NodeKind, Sequence[tuple[Target, Outcome]]] = {
-            kind: drafts[kind].outcomes if kind in drafts else () for kind in NODE_KINDS
+        self._targets: dict[NodeKind, Sequence[Target]] = {
+            kind: drafts[kind].targets if kind in drafts else () for kind in NODE_KINDS
         }
 
     def find(self, kind: NodeKind, ref: NodeRef, what: str, index: int) -> Target:
@@ -40,9 +40,9 @@ class Ends:
         elif type(ref) is Ref:
             of_kind, place, batch = ref
             if of_kind is kind and batch in self._batches:
-                outcomes = self._outcomes[kind]
-                if type(place) is int and 0 <= place < len(outcomes):
-                    return outcomes[place][0]
+                targets = self._targets[kind]
+                if type(place) is int and 0 <= place < len(targets):
+                    return targets[place]
         raise self._error(kind, ref, Offender(what, index))
 
     def _error(

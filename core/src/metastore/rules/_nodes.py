@@ -45,7 +45,9 @@ class NodePlanner:
     def __init__(self, kind: NodeKind, drafts: list[NodeDraft], types: TypePlanner) -> None:
         self.kind = kind
         self.drafts = drafts
-        self.outcomes: list[tuple[Target, Outcome]] = []
+        # Side by side, for a batch of very many: few objects are few for the garbage collector.
+        self.targets: list[Target] = []
+        self.outcomes: list[Outcome] = []
         self.updates = False
         """Whether any draft may change a stored node; known once it was asked for."""
         self._types = types
@@ -60,7 +62,9 @@ class NodePlanner:
         # Names and external ids that drafts of this batch take away from a stored node.
         self._released: dict[object, int] = {}
         self._resolved: dict[TypeRef, TypeState] = {}
-        self._checked: list[tuple[str | None, str, str | None]] = []
+        self._cleaned: dict[int, tuple[str | None, str, str | None]] = {}
+        """Name, uri and external id of drafts that do not have them as they are stored."""
+        self._reuses_uris = False
 
     # Questions: what is asked first needs nothing but types; what is asked next needs the first.
 
@@ -72,9 +76,7 @@ class NodePlanner:
         for index, draft in enumerate(self.drafts):
             mode = draft.mode
             # Checked before it is asked for: a backend cannot look up what it cannot hold.
-            texts = self._texts(index, draft)
-            self._checked.append(texts)
-            name, uri, external_id = texts
+            name, uri, external_id = self._texts(index, draft)
             if external_id is not None:
                 external_ids.add(external_id)
             if mode is INSERT and name is None:
@@ -95,6 +97,7 @@ class NodePlanner:
                 self.updates = True
                 self._check_reuse(index, draft, mode)
             by_uri = isinstance(mode, Reuse) and mode.by == "uri"
+            self._reuses_uris = self._reuses_uris or by_uri
             if name is not None or by_uri:
                 target = self._type_if_any(index, draft)
                 if isinstance(target, int):
@@ -139,15 +142,16 @@ class NodePlanner:
     def plan(self, changes: Changes, now: int) -> None:
         """Check every draft and add what it changes."""
         inserts = changes.inserts[self.kind]
-        outcomes, created = self.outcomes, Outcome.CREATED
+        created = Outcome.CREATED
         for index, draft in enumerate(self.drafts):
             mode = draft.mode
+            outcome = created
             if isinstance(mode, Insert):
-                outcomes.append((self._insert(index, draft, inserts, now), created))
+                target = self._insert(index, draft, inserts, now)
             elif isinstance(mode, Reuse):
-                outcomes.append(self._reuse(index, draft, mode, inserts, now))
+                target, outcome = self._reuse(index, draft, mode, inserts, now)
             elif isinstance(mode, Replace | Merge):
-                outcomes.append(self._update(index, draft, mode, now))
+                target, outcome = self._update(index, draft, mode, now)
             else:
                 offender = node_offender(self.kind, index, draft.name)
                 raise InvalidError(
@@ -155,6 +159,8 @@ class NodePlanner:
                     hint="use Insert(), Replace(...), Merge(...) or Reuse(...)",
                     offender=offender,
                 )
+            self.targets.append(target)
+            self.outcomes.append(outcome)
         updates = changes.updates[self.kind]
         updates.extend(update_of(id, row) for id, row in self._rows.items() if row.changed)
 
@@ -172,6 +178,7 @@ class NodePlanner:
             name = text_or_none(name, "name", offender)
             uri = text_or_none(uri, "uri", offender) or ""
             external_id = text_or_none(external_id, "external id", offender)
+            self._cleaned[index] = name, uri, external_id
         if uri and self.kind is not NodeKind.ARTIFACT:
             offender = node_offender(self.kind, index, name)
             raise InvalidError(
@@ -206,7 +213,9 @@ class NodePlanner:
 
     def _content(self, index: int, draft: NodeDraft, declared: TypeState | None) -> Content:
         """The draft's fields, checked; `declared` None leaves the declared properties aside."""
-        name, uri, external_id = self._checked[index]
+        name, uri, external_id = draft.name, draft.uri, draft.external_id
+        if index in self._cleaned:
+            name, uri, external_id = self._cleaned[index]
 
         # Made on demand: nearly every draft is right.
         def offender() -> Offender:
@@ -260,7 +269,7 @@ class NodePlanner:
             self._claim(declared.target, content, new, offender)
             created = None if created is None else milliseconds(created, offender)
             updated = None if updated is None else milliseconds(updated, offender)
-        if content.uri:
+        if self._reuses_uris and content.uri:
             self._uris[declared.target, content.uri] = new
         created = now if created is None else created
         updated = created if updated is None else updated

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from metastore.batch import Batch, Outcome, Written, WrittenBatch
 from metastore.changes import Answers, Applied, Changes, New, Questions, Target
@@ -100,17 +100,21 @@ class Planner:
 
     def written(self, applied: Applied) -> WrittenBatch:
         """The result for the caller, from the ids of the rows that were inserted."""
-
-        def results(outcomes: list[tuple[Target, Outcome]], ids: object) -> list[Written]:
-            return [
-                Written(ids[target.position] if isinstance(target, New) else target, outcome)  # type: ignore[index]
-                for target, outcome in outcomes
-            ]
-
         nodes: dict[NodeKind, list[Written]] = {kind: [] for kind in _ORDER}
         for kind, planner in self._nodes.items():
-            nodes[kind] = results(planner.outcomes, applied.nodes.get(kind, ()))
-        return WrittenBatch(results(self._types.outcomes, applied.types), nodes, self._batch.number)
+            ids = applied.nodes.get(kind, ())
+            nodes[kind] = _results(planner.targets, planner.outcomes, ids)
+        types = _results(self._types.targets, self._types.outcomes, applied.types)
+        return WrittenBatch(types, nodes, self._batch.number)
+
+
+def _results(
+    targets: Iterable[Target], outcomes: Iterable[Outcome], ids: Sequence[int]
+) -> list[Written]:
+    return [
+        Written(ids[target.position] if isinstance(target, New) else target, outcome)
+        for target, outcome in zip(targets, outcomes, strict=True)
+    ]
 
 
 _NOTHING = Answers()

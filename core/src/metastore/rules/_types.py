@@ -33,7 +33,8 @@ class TypePlanner:
         self._by_id: dict[int, TypeState] = {}
         self._external_ids: dict[tuple[NodeKind, str], TypeKey] = {}
         self._simple: dict[TypeKey, int] = {}
-        self.outcomes: list[tuple[Target, Outcome]] = []
+        self.targets: list[Target] = []
+        self.outcomes: list[Outcome] = []
 
     def ask(self, nodes: Mapping[NodeKind, list[NodeDraft]]) -> Questions:
         """What must be known of the types of the batch and of its nodes."""
@@ -97,11 +98,15 @@ class TypePlanner:
                 self._by_key[draft.key] = TypeState(
                     target, draft.key, dict(draft.properties), draft.base_type, draft.external_id
                 )
-                self.outcomes.append((target, Outcome.CREATED))
+                self._done(target, Outcome.CREATED)
             else:
                 changed = self._update(draft, state, offender, changes)
                 outcome = Outcome.UPDATED if changed else Outcome.REUSED
-                self.outcomes.append((state.target, outcome))
+                self._done(state.target, outcome)
+
+    def _done(self, target: Target, outcome: Outcome) -> None:
+        self.targets.append(target)
+        self.outcomes.append(outcome)
 
     def resolve(self, kind: NodeKind, ref: TypeRef, offender: Offender) -> TypeState:
         """The type that a node draft names."""

@@ -318,15 +318,25 @@ class SQLTransaction(Transaction):
     def _insert_nodes(
         self, kind: NodeKind, inserts: list[NodeInsert], type_ids: Sequence[int]
     ) -> Sequence[int]:
-        rows: list[tuple[Any, ...]] = []
-        for type, name, uri, state, external_id, _, _, created, updated in inserts:
-            type_id = type_ids[type.position] if isinstance(type, New) else type
-            own: tuple[Any, ...] = ()
-            if kind is NodeKind.ARTIFACT:
-                own = (uri, state)
-            elif kind is NodeKind.EXECUTION:
-                own = (state,)
-            rows.append((type_id, *own, name, external_id, created, updated))
+        def type_of(type: Target) -> int:
+            return type_ids[type.position] if isinstance(type, New) else type
+
+        rows: list[tuple[Any, ...]]
+        if kind is NodeKind.ARTIFACT:
+            rows = [
+                (type_of(type), uri, state, name, external_id, created, updated)
+                for type, name, uri, state, external_id, _, _, created, updated in inserts
+            ]
+        elif kind is NodeKind.EXECUTION:
+            rows = [
+                (type_of(type), state, name, external_id, created, updated)
+                for type, name, _, state, external_id, _, _, created, updated in inserts
+            ]
+        else:
+            rows = [
+                (type_of(type), name, external_id, created, updated)
+                for type, name, _, _, external_id, _, _, created, updated in inserts
+            ]
         ids = self._database.insert(self._session, self._schema.nodes[kind], rows)
         self._insert_properties(
             kind,

@@ -397,7 +397,11 @@ class SQLiteDatabase(Database):
             ("insert", table.name),
             lambda: insert(table).values({each.name: bindparam(each.name) for each in table.c}),
         )
-        session.insert(statement, [(id, *row) for id, row in zip(ids, rows, strict=True)])
+        whole = ((id, *row) for id, row in zip(ids, rows, strict=True))
+        if len(rows) > _FEW_NODES:
+            session.many(statement, whole)
+        else:
+            session.insert(statement, [*whole])
         return ids
 
     def insert_properties(
