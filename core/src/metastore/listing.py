@@ -30,6 +30,8 @@ class Listing(Sequence[T_co]):
     """
 
     PAGE = 500
+    MOST_IDS = 5_000
+    """So many nodes are read as one page where they are asked for by id."""
 
     def __init__(
         self,
@@ -119,9 +121,15 @@ class Listing(Sequence[T_co]):
 
     def _pages(self, query: NodeQuery) -> Iterator[Sequence[AnyNode]]:
         left = query.limit
+        most = self.PAGE
+        if query.ids is not None and len(query.ids) <= self.MOST_IDS:
+            # All of them, instead of sending the whole list of ids for each page.
+            most = max(most, len(query.ids) + 1)
         while left is None or left > 0:
-            size = self.PAGE if left is None else min(self.PAGE, left)
-            page = self._backend.find_nodes(replace(query, limit=size))
+            size = most if left is None else min(most, left)
+            page = self._backend.find_nodes(
+                query if size == query.limit else replace(query, limit=size)
+            )
             if page:
                 yield page
             if len(page) < size:

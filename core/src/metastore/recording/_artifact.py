@@ -17,6 +17,7 @@ class StoredArtifact:
     It knows its store, because an id alone would name another artifact in another store.
     """
 
+    __slots__ = ()
     _backend: BaseMetadataStore
 
     @property

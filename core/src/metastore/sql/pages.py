@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from math import isqrt
@@ -33,8 +33,8 @@ from metastore.model import (
     builder,
 )
 from metastore.query import NodeQuery, OrderBy
-from metastore.sql.codec import decode, decode_mixed, value_columns
-from metastore.sql.database import Database, Session, Statement, forget_oldest
+from metastore.sql.codec import STRUCT_PREFIX, decode, decode_mixed, value_columns
+from metastore.sql.database import Database, Row, Session, Statement, forget_oldest
 from metastore.sql.filters import filter_condition, filter_key, filter_parameters, filter_probes
 from metastore.sql.lists import Lists
 
@@ -57,6 +57,7 @@ _CLASSES: dict[NodeKind, type[Any]] = {
     NodeKind.CONTEXT: Context,
 }
 
+_STRUCT = STRUCT_PREFIX[:1]
 _Maps: TypeAlias = "dict[int, tuple[dict[str, Value], dict[str, Value]]]"
 
 
@@ -342,36 +343,56 @@ def _relatives(database: Database, among: Callable[..., Any], *, up: bool) -> Co
     return database.schema.nodes[NodeKind.CONTEXT].c.id.in_(select(far).where(among(near)))
 
 
-def _read_properties(session: Session, kind: NodeKind, ids: Collection[int]) -> _Maps:
+def _read_properties(session: Session, kind: NodeKind, ids: Sequence[int]) -> _Maps:
     database = session.database
-    shape = database.list_shape(ids)
     mixed = database.mixed_columns
+    first, last = min(ids), max(ids)
+    # Of neighbours, as a page of all nodes has them: in one go, though a few others lie between.
+    together = len(ids) > 1 and (last - first) * 4 < len(ids) * 5
+    shape = "range" if together else database.list_shape(ids)
 
     def build() -> Select[Any]:
         table = database.schema.properties[kind]
         owner = database.schema.owner(kind)
-        return select(
-            owner, table.c.name, table.c.is_custom_property, *value_columns(table, mixed=mixed)
-        ).where(database.in_list(owner, "ids", shape))
+        wanted: ColumnElement[bool]
+        if together:
+            wanted = owner.between(_number("first"), _number("last"))
+        else:
+            wanted = database.in_list(owner, "ids", shape)
+        columns = value_columns(table, mixed=mixed)
+        return select(owner, table.c.name, table.c.is_custom_property, *columns).where(wanted)
 
     statement = database.statement(("properties", kind, shape), build)
+    if together:
+        rows = session.rows(statement, first=first, last=last)
+    else:
+        rows = session.rows(statement, ids=database.bind_list(ids, shape))
+    return (_maps_of_mixed if mixed else _maps)(rows)
+
+
+def _maps(rows: Sequence[Row]) -> _Maps:
     maps: _Maps = {}
-    if mixed:
-        for id, key, custom, value, rest in session.rows(
-            statement, ids=database.bind_list(ids, shape)
-        ):
-            if id not in maps:
-                maps[id] = ({}, {})
-            if rest is not None or value is None or type(value) is str:
-                value = decode_mixed(value, rest)
-                if value is None:
-                    continue
-            maps[id][1 if custom else 0][key] = value
-        return maps
-    for id, key, custom, *columns in session.rows(statement, ids=database.bind_list(ids, shape)):
+    for id, key, custom, *columns in rows:
         decoded = decode(*columns)
         if decoded is not None:
             maps.setdefault(id, ({}, {}))[1 if custom else 0][key] = decoded
+    return maps
+
+
+def _maps_of_mixed(rows: Sequence[Row]) -> _Maps:
+    maps: _Maps = {}
+    last: int | None = None
+    both: tuple[dict[str, Value], dict[str, Value]] = {}, {}
+    for id, key, custom, value, rest in rows:
+        # Those of a node mostly come one after the other.
+        if id != last:
+            last, both = id, maps.setdefault(id, ({}, {}))
+        # Only a text that begins like a struct may be one: see `decode_mixed`.
+        if rest is not None or value is None or (type(value) is str and value[:1] == _STRUCT):
+            value = decode_mixed(value, rest)
+            if value is None:
+                continue
+        both[1 if custom else 0][key] = value
     return maps
 
 

@@ -45,6 +45,9 @@ N = TypeVar("N", bound=Node)
 class _NodeView(Generic[N]):
     """What the views of the three kinds have in common."""
 
+    # A list of very many makes one object of each, not two.
+    __slots__ = ("_backend", "node")
+
     def __init__(self, backend: BaseMetadataStore, node: N) -> None:
         self._backend = backend
         self.node = node
@@ -99,6 +102,8 @@ class _NodeView(Generic[N]):
 
 class ArtifactView(_NodeView[Artifact], StoredArtifact):
     """An artifact, which can be asked where it came from."""
+
+    __slots__ = ()
 
     def __repr__(self) -> str:
         called = self.name or self.uri

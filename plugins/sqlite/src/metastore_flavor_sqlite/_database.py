@@ -492,7 +492,11 @@ class SQLiteDatabase(Database):
             # Ids, mostly, for which this is the fastest way.
             return f"[{','.join(map(int.__repr__, values))}]"
         except TypeError:
-            return json.dumps(list(values), ensure_ascii=False)
+            return f"[{','.join(map(_json, values))}]"
+
+
+_json = json.JSONEncoder(ensure_ascii=False).encode
+"""A value as JSON; json.dumps makes an encoder for each."""
 
 
 def _has_nul(text: ColumnElement[Any]) -> ColumnElement[bool]:
