@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Integer, Table, bindparam, func, insert, literal_column
 from sqlalchemy.engine import Dialect
@@ -25,6 +25,7 @@ from metastore.sql.schema import Schema
 __all__ = ["Database", "Session", "Statement"]
 
 Row = tuple[Any, ...]
+_T = TypeVar("_T")
 
 
 class Statement:
@@ -87,6 +88,10 @@ class Session:
         """Run a query; all of its rows."""
         self.cursor.execute(statement.text, statement.parameters(values))
         return self.cursor.fetchall()  # type: ignore[no-any-return]
+
+    def read(self, take: Callable[[Iterable[Row]], _T], statement: Statement, **values: Any) -> _T:
+        """Run a query; what `take` makes of its rows, which it may be given anew from the first."""
+        return take(self.rows(statement, **values))
 
     def execute(self, text: str, parameters: Sequence[Any] = ()) -> None:
         """Run a statement as text."""

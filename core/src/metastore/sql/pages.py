@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from math import isqrt
@@ -363,14 +363,13 @@ def _read_properties(session: Session, kind: NodeKind, ids: Sequence[int]) -> _M
         return select(owner, table.c.name, table.c.is_custom_property, *columns).where(wanted)
 
     statement = database.statement(("properties", kind, shape), build)
+    maps = _maps_of_mixed if mixed else _maps
     if together:
-        rows = session.rows(statement, first=first, last=last)
-    else:
-        rows = session.rows(statement, ids=database.bind_list(ids, shape))
-    return (_maps_of_mixed if mixed else _maps)(rows)
+        return session.read(maps, statement, first=first, last=last)
+    return session.read(maps, statement, ids=database.bind_list(ids, shape))
 
 
-def _maps(rows: Sequence[Row]) -> _Maps:
+def _maps(rows: Iterable[Row]) -> _Maps:
     maps: _Maps = {}
     for id, key, custom, *columns in rows:
         decoded = decode(*columns)
@@ -379,7 +378,7 @@ def _maps(rows: Sequence[Row]) -> _Maps:
     return maps
 
 
-def _maps_of_mixed(rows: Sequence[Row]) -> _Maps:
+def _maps_of_mixed(rows: Iterable[Row]) -> _Maps:
     maps: _Maps = {}
     last: int | None = None
     both: tuple[dict[str, Value], dict[str, Value]] = {}, {}
@@ -396,23 +395,27 @@ def _maps_of_mixed(rows: Sequence[Row]) -> _Maps:
     return maps
 
 
-def _nodes(kind: NodeKind, rows: list[tuple[Any, ...]], maps: _Maps) -> list[AnyNode]:
+def _nodes(kind: NodeKind, rows: list[Row], maps: _Maps) -> list[AnyNode]:
     build = builder(_CLASSES[kind])
-    states = _STATES.get(kind)
-    nodes: list[AnyNode] = []
-    for row in rows:
-        id, type_id, type_name, name, external_id, created, updated = row[:7]
-        found = maps.get(id)
-        declared, custom = ({}, {}) if found is None else found
-        common = (
-            id, type_id, type_name or "", name, external_id, declared, custom, created, updated
-        )  # fmt: skip
-        if states is None:
-            nodes.append(build(*common))
-            continue
-        state = states.get(row[7], states[0])
-        if kind is NodeKind.ARTIFACT:
-            nodes.append(build(*common, row[8] or "", state))
-        else:
-            nodes.append(build(*common, state))
+    states = _STATES.get(kind, {})
+    unknown = states.get(0)
+    found, nodes = maps.get, []
+    # A loop for each kind of row: it runs for every node that is read.
+    if kind is NodeKind.ARTIFACT:
+        for id, type_id, type, name, external_id, created, updated, state, uri in rows:
+            own, custom = found(id) or ({}, {})
+            state = states.get(state, unknown)
+            nodes.append(
+                build(
+                    id, type_id, type or "", name, external_id, own, custom, created, updated,
+                    uri or "", state,
+                )
+            )  # fmt: skip
+        return nodes
+    for id, type_id, type, name, external_id, created, updated, *state in rows:
+        own, custom = found(id) or ({}, {})
+        state = [states.get(each, unknown) for each in state]
+        nodes.append(
+            build(id, type_id, type or "", name, external_id, own, custom, created, updated, *state)
+        )
     return nodes

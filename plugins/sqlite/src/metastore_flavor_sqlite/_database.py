@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import (
@@ -64,6 +64,8 @@ __all__ = ["SQLiteDatabase"]
 _SCHEMA = Schema(SchemaOptions(table={"sqlite_autoincrement": True}, partial_index="sqlite_where"))
 _DRIVER_ERRORS = (sqlite3.Error, UnicodeEncodeError, OverflowError)
 
+_T = TypeVar("_T")
+
 _PLUS: custom_op[Any] = custom_op("+")
 
 _PAGES_OF_LOG = 8_000
@@ -110,8 +112,13 @@ class _Session(Session):
 
     def rows(self, statement: Statement, **values: Any) -> list[Row]:
         """Run a query; bytes that are no UTF-8 become U+FFFD."""
+        return self.read(list, statement, **values)
+
+    def read(self, take: Callable[[Iterable[Row]], _T], statement: Statement, **values: Any) -> _T:
+        """Run a query; its rows come one by one, so that never all of them are in memory."""
+        text, parameters = statement.text, statement.parameters(values)
         try:
-            return super().rows(statement, **values)
+            return take(self.cursor.execute(text, parameters))
         except sqlite3.OperationalError as error:
             if "decode to UTF-8" not in str(error):
                 raise
@@ -119,7 +126,7 @@ class _Session(Session):
         connection = self.cursor.connection
         connection.text_factory = _lenient
         try:
-            return super().rows(statement, **values)
+            return take(self.cursor.execute(text, parameters))
         finally:
             connection.text_factory = str
 
