@@ -128,13 +128,13 @@ class Listing(Sequence[T_co]):
         while left is None or left > 0:
             size = most if left is None else min(most, left)
             page = self._backend.find_nodes(
-                query if size == query.limit else replace(query, limit=size)
+                query if size == query.limit else query.page(query.after, size)
             )
             if page:
                 yield page
             if len(page) < size:
                 return
-            query = replace(query, after=cursor_of(page[-1], query.order_by))
+            query = query.page(cursor_of(page[-1], query.order_by), query.limit)
             left = None if left is None else left - size
 
     def __len__(self) -> int:
@@ -146,7 +146,7 @@ class Listing(Sequence[T_co]):
 
     def _take(self, query: NodeQuery, size: int) -> list[AnyNode]:
         limit = size if query.limit is None else min(size, query.limit)
-        return list(itertools.chain(*self._pages(replace(query, limit=limit))))
+        return list(itertools.chain(*self._pages(query.page(query.after, limit))))
 
     @overload
     def __getitem__(self, index: int) -> T_co: ...

@@ -552,12 +552,16 @@ def _order(order_by: object) -> tuple[OrderBy, bool]:
     """What to order by, and whether the last is first."""
     text = order_by if isinstance(order_by, str) else ""
     field = text.removeprefix("-")
-    if field not in {each.value for each in OrderBy}:
+    order = _ORDERS.get(field)
+    if order is None:
         raise InvalidError(
             f"nodes cannot be ordered by {order_by!r}",
             hint="order by id, create_time or update_time; with a minus in front, the last first",
         )
-    return OrderBy(field), text != field
+    return order, text != field
+
+
+_ORDERS = {each.value: each for each in OrderBy}
 
 
 def _query(

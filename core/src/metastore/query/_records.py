@@ -5,10 +5,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple
 
 from metastore.errors import InvalidError
-from metastore.model import LinkKind, NodeKind, TypeKey
+from metastore.model import LinkKind, NodeKind, TypeKey, builder
 from metastore.query._filter import Filter
 from metastore.values import INT64_MAX
 
@@ -21,6 +22,9 @@ class OrderBy(enum.Enum):
     ID = "id"
     CREATE_TIME = "create_time"
     UPDATE_TIME = "update_time"
+
+    # That of the class hashes the name; a flavor may look statements up by it.
+    __hash__ = object.__hash__
 
 
 class Cursor(NamedTuple):
@@ -126,6 +130,20 @@ class NodeQuery:
         if self.limit is not None:
             rule = f"the limit of a query for {kind.label}s is an integer from 0"
             check_number(self.limit, rule, 0, hint="use None for no limit")
+
+    def page(self, after: Cursor | None, limit: int | None) -> NodeQuery:
+        """The same query for another page; `limit` is an integer from 0, or None.
+
+        As `dataclasses.replace`, in half the time: a small read spends most of its time in Python.
+        """
+        values = list(_values(self))
+        values[_AFTER], values[_LIMIT] = after, limit
+        return builder(NodeQuery)(*values)  # type: ignore[no-any-return]
+
+
+_FIELDS = tuple(NodeQuery.__dataclass_fields__)
+_AFTER, _LIMIT = _FIELDS.index("after"), _FIELDS.index("limit")
+_values = attrgetter(*_FIELDS)
 
 
 def _check_kind(kind: object) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from math import isqrt
+from operator import attrgetter
 from typing import Any, TypeAlias, cast
 
 from sqlalchemy import (
@@ -36,7 +37,6 @@ from metastore.query import NodeQuery, OrderBy
 from metastore.sql.codec import STRUCT_PREFIX, decode, decode_mixed, value_columns
 from metastore.sql.database import Database, Row, Session, Statement, forget_oldest
 from metastore.sql.filters import filter_condition, filter_key, filter_parameters, filter_probes
-from metastore.sql.lists import Lists
 
 __all__ = ["count_nodes", "read_nodes"]
 
@@ -199,56 +199,43 @@ def _node_statement(
     columns: Callable[[Database, NodeKind], tuple[ColumnElement[Any], ...]],
     walked: frozenset[Hashable] = frozenset(),
 ) -> tuple[Statement, dict[str, Any]]:
-    node = database.schema.nodes[query.kind].c
-    lists = Lists(database)
-    lists.add("ids", query.ids, lambda among: among(node.id))
-    lists.add("names", query.names, lambda among: among(node.name))
-    lists.add("external_ids", query.external_ids, lambda among: among(node.external_id))
-    lists.add("uris", query.uris, lambda among: among(node.uri))
-    type_id = database.unindexed(node.type_id) if "type" in walked else node.type_id
-    lists.add("type_names", query.type_names, lambda among: _typed(database, query, type_id, among))
-    one_by_one = "context" in walked
-    lists.add(
-        "context_ids",
-        query.context_ids,
-        lambda among: _linked(database, query.kind, among, one_by_one=one_by_one),
-    )
-    lists.add("parents_of", query.parents_of, lambda among: _relatives(database, among, up=True))
-    lists.add("children_of", query.children_of, lambda among: _relatives(database, among, up=False))
-    parameters = lists.parameters
-    if query.type is not None:
-        parameters |= {
-            "type_kind": int(query.kind),
-            "type_name": database.bind_text(query.type.name),
-        }
-        if query.type.version:
-            parameters["type_version"] = database.bind_text(query.type.version)
-    if query.after is not None:
-        parameters |= {"after_value": query.after.value, "after_id": query.after.id}
+    parameters: dict[str, Any] = {}
+    lists: list[tuple[str, str]] = []
+    for name, values in zip(_LISTS, _lists_of(query), strict=True):
+        if values is not None:
+            shape = database.list_shape(values)
+            lists.append((name, shape))
+            parameters[name] = database.bind_list(values, shape)
+    type, after = query.type, query.after
+    if type is not None:
+        parameters["type_kind"] = int(query.kind)
+        parameters["type_name"] = database.bind_text(type.name)
+        if type.version:
+            parameters["type_version"] = database.bind_text(type.version)
+    if after is not None:
+        parameters["after_value"], parameters["after_id"] = after
     if query.limit is not None:
         parameters["page_size"] = query.limit
     key = (
         "nodes",
         columns,
         query.kind,
-        *lists.key,
-        query.type is not None,
-        query.type is not None and bool(query.type.version),
+        *lists,
         query.order_by,
         query.descending,
-        query.after is not None,
-        query.limit is not None,
         walked,
+        # What else there is to bind, by name.
+        *parameters,
     )
 
     filter = query.filter
 
     def build() -> Select[Any]:
-        conditions = [condition() for condition in lists.conditions]
+        conditions = [_listed(database, query.kind, *each, walked) for each in lists]
         if filter is not None:
             conditions.append(filter_condition(database, filter, walked))
         if query.type is not None:
-            conditions.append(_of_type(database, query, type_id))
+            conditions.append(_of_type(database, query, _type_id(database, query.kind, walked)))
         found = _node_select(database, query, columns, conditions)
         return _counted(found) if columns is _only_ids else found
 
@@ -259,6 +246,43 @@ def _node_statement(
         database.statement_of_filter((*key, filter_key(database, filter)), build),
         parameters,
     )
+
+
+_LISTS = (
+    "ids",
+    "names",
+    "external_ids",
+    "uris",
+    "type_names",
+    "context_ids",
+    "parents_of",
+    "children_of",
+)
+_lists_of = attrgetter(*_LISTS)
+
+
+def _listed(
+    database: Database, kind: NodeKind, name: str, shape: str, walked: frozenset[Hashable]
+) -> ColumnElement[bool]:
+    """The condition that a list of a query comes to."""
+    node = database.schema.nodes[kind].c
+
+    def among(column: ColumnElement[Any]) -> ColumnElement[bool]:
+        return database.in_list(column, name, shape)
+
+    if name == "type_names":
+        return _typed(database, kind, _type_id(database, kind, walked), among)
+    if name == "context_ids":
+        return _linked(database, kind, among, one_by_one="context" in walked)
+    if name in ("parents_of", "children_of"):
+        return _relatives(database, among, up=name == "parents_of")
+    columns = {"ids": "id", "names": "name", "external_ids": "external_id", "uris": "uri"}
+    return among(node[columns[name]])
+
+
+def _type_id(database: Database, kind: NodeKind, walked: frozenset[Hashable]) -> ColumnElement[Any]:
+    type_id = database.schema.nodes[kind].c.type_id
+    return database.unindexed(type_id) if "type" in walked else type_id
 
 
 def _node_select(
@@ -315,10 +339,10 @@ def _of_type(
 
 
 def _typed(
-    database: Database, query: NodeQuery, type_id: ColumnElement[Any], among: Callable[..., Any]
+    database: Database, kind: NodeKind, type_id: ColumnElement[Any], among: Callable[..., Any]
 ) -> ColumnElement[bool]:
     types = database.schema.type.alias("named").c
-    named = select(types.id).where(types.type_kind == int(query.kind), among(types.name))
+    named = select(types.id).where(types.type_kind == int(kind), among(types.name))
     return type_id.in_(named)
 
 

@@ -55,6 +55,7 @@ from metastore.sql import (
 )
 from metastore.sql.codec import ANY_COLUMN, PROPERTY_KEY, Properties, property_rows
 from metastore.sql.database import Row, Statement
+from metastore.values import INT64_MAX, INT64_MIN
 from metastore_flavor_sqlite._connections import Connection, Connections
 from metastore_flavor_sqlite._errors import translate
 from metastore_flavor_sqlite.config import SQLiteConfig
@@ -265,8 +266,8 @@ class SQLiteDatabase(Database):
         except _DRIVER_ERRORS as error:
             raise translate(error, self.location) from error
 
-    @contextmanager
-    def _connection(self) -> Iterator[Connection]:
+    def _take(self) -> tuple[Connection, Callable[[], None]]:
+        """A connection, in memory once it is this thread's turn, and what gives it back."""
         if self._owner != os.getpid():
             self.leave_parent()
         turn = self._turn
@@ -276,19 +277,33 @@ class SQLiteDatabase(Database):
             self._check_usable()
             idle, lent = self._idle, self._lent
             connection = idle.take()
-            lent.add(connection)
+        except BaseException:
+            if turn is not None:
+                turn.release()
+            raise
+        lent.add(connection)
+
+        def give_back() -> None:
             try:
-                yield connection
-            finally:
+                # Not so in a child that was forked meanwhile: they are its parent's.
                 if lent is self._lent:
-                    # Not so in a child that was forked inside the block: they are its parent's.
                     lent.discard(connection)
                     idle.give(connection)
                     if self._closed:
                         idle.close()
+            finally:
+                if turn is not None:
+                    turn.release()
+
+        return connection, give_back
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        connection, give_back = self._take()
+        try:
+            yield connection
         finally:
-            if turn is not None:
-                turn.release()
+            give_back()
 
     def _check_usable(self) -> None:
         if self._left_behind:
@@ -351,7 +366,9 @@ class SQLiteDatabase(Database):
     def session(self, *, write: bool) -> Iterator[Session]:
         """A transaction; a writing one holds the file's write lock from its start."""
         try:
-            with self._connection() as connection:
+            # Not `_connection`: every small read would pay for a second generator.
+            connection, give_back = self._take()
+            try:
                 driver = connection.driver
                 cursor = driver.cursor()
                 process = os.getpid()
@@ -376,6 +393,8 @@ class SQLiteDatabase(Database):
                         if session.has_large_cache:
                             cursor.execute(_CACHE)
                         cursor.close()
+            finally:
+                give_back()
         except MetastoreError:
             raise
         except _DRIVER_ERRORS as error:
@@ -456,7 +475,11 @@ class SQLiteDatabase(Database):
     # hexadecimal digits, which no index serves, but which are right.
 
     def list_shape(self, values: Collection[Any]) -> str:
-        """``"hex"`` for a list with text that holds a NUL, ``"json"`` otherwise."""
+        """``"one"`` for one value, ``"hex"`` for texts with a NUL among them, or ``"json"``."""
+        if len(values) == 1:
+            (value,) = values
+            if type(value) is str or (type(value) is int and INT64_MIN <= value <= INT64_MAX):
+                return "one"
         for value in values:
             if type(value) is int:
                 break  # a list of ids
@@ -465,7 +488,9 @@ class SQLiteDatabase(Database):
         return "json"
 
     def in_list(self, column: ColumnElement[Any], name: str, shape: str) -> ColumnElement[bool]:
-        """``column IN (SELECT value FROM json_each(?))``."""
+        """``column IN (SELECT value FROM json_each(?))``, or ``column = ?``."""
+        if shape == "one":
+            return column == bindparam(name)
         values = func.json_each(bindparam(name, type_=String)).table_valued("value", name=name)
         listed = select(values.c.value)
         if shape == "hex":
@@ -491,8 +516,10 @@ class SQLiteDatabase(Database):
         """``+column``, which SQLite documents for that (sqlite.org/optoverview.html)."""
         return UnaryExpression(column, operator=_PLUS, type_=column.type)
 
-    def bind_list(self, values: Collection[Any], shape: str) -> str:
-        """The list as JSON."""
+    def bind_list(self, values: Collection[Any], shape: str) -> Any:
+        """The list as JSON, or its one value."""
+        if shape == "one":
+            return next(iter(values))
         if shape == "hex":
             return json.dumps([str(value).encode().hex().upper() for value in values])
         try:
