@@ -16,7 +16,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -96,9 +96,11 @@ class Server:
         if self.process is not None and self.process.poll() is None:
             self.kill()
 
-    def connect(self, **arguments: Any) -> pymysql.connections.Connection[Any]:
-        """A connection of the administrator's, in autocommit."""
-        return pymysql.connect(
+    def connect(
+        self, *, kind: Callable[..., Any] = pymysql.connect, **arguments: Any
+    ) -> pymysql.connections.Connection[Any]:
+        """A connection of the administrator's, in autocommit; `kind` makes it."""
+        return kind(  # type: ignore[no-any-return]
             **{
                 "host": "127.0.0.1",
                 "port": self.port,

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pymysql
 from pymysql.constants import COMMAND
 
+from metastore_flavor_mysql._rows import CAN_READ, Result
+
 if TYPE_CHECKING:
 
     class _Driver(pymysql.connections.Connection[Any]):
         def _execute_command(self, command: int, sql: str | bytes) -> None: ...
         def _read_ok_packet(self) -> Any: ...
+        def _read_query_result(self, unbuffered: bool = False) -> Any: ...
 else:
     _Driver = pymysql.connections.Connection
 
@@ -73,6 +76,17 @@ class Connection(_Driver):
         self.settle()
         return super().query(sql, unbuffered)
 
+    def _read_query_result(self, unbuffered: bool = False) -> Any:
+        if unbuffered or not _CAN_READ:
+            return super()._read_query_result(unbuffered)
+        self._result = None
+        result = Result(self)
+        result.read()
+        self._result = result
+        if result.server_status is not None:
+            self.server_status = result.server_status
+        return result.affected_rows
+
     def commit(self) -> None:
         """Commit what all statements have done, those that were sent ahead included."""
         self.settle()
@@ -88,7 +102,8 @@ class Connection(_Driver):
         super().rollback()
 
 
-# Of the driver's insides, without which each answer is waited for.
+# Of the driver's insides, without which it reads rows itself, and each answer is waited for.
+_CAN_READ = CAN_READ and hasattr(_Driver, "_read_query_result")
 _CAN_SEND = all(
     hasattr(_Driver, name) for name in ("_execute_command", "_read_ok_packet", "_write_bytes")
 )
