@@ -25,9 +25,10 @@ from metastore import (
     TypeKey,
 )
 from metastore.base import cursor_of
-from metastore.sql import Session, pages
+from metastore.sql import pages
 from metastore.testing.random_filters import random_batch, random_filter
 from metastore_flavor_sqlite import SQLiteConfig, SQLiteMetadataStore
+from metastore_flavor_sqlite._database import _Session
 
 from .helpers import ARTIFACT, CONTEXT, sample
 
@@ -84,16 +85,16 @@ def test_a_page_of_few_is_looked_up(large: Store, plan: list[str]) -> None:
 def plan(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """How SQLite goes about the queries that are asked for nodes, step by step."""
     steps: list[str] = []
-    original = Session.rows
+    original = _Session.read
 
-    def explained(self: Session, statement: Any, **values: Any) -> Any:
+    def explained(self: _Session, take: Any, statement: Any, **values: Any) -> Any:
         if "ORDER BY" in statement.text:
             text = f"EXPLAIN QUERY PLAN {statement.text}"
             self.cursor.execute(text, statement.parameters(values))
             steps.extend(row[3] for row in self.cursor.fetchall())
-        return original(self, statement, **values)
+        return original(self, take, statement, **values)
 
-    monkeypatch.setattr(Session, "rows", explained)
+    monkeypatch.setattr(_Session, "read", explained)
     return steps
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, cast
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    FromClause,
     Select,
     and_,
     bindparam,
@@ -62,7 +63,9 @@ _Maps: TypeAlias = "dict[int, tuple[dict[str, Value], dict[str, Value]]]"
 
 
 def read_nodes(session: Session, query: NodeQuery) -> list[AnyNode]:
-    """One page: a statement for the nodes, another for their properties."""
+    """One page: a statement for the nodes, another for their properties; for a few nodes, one."""
+    if _asks_for_few(query):
+        return _read_few(session, query)
     walked = walked_conditions(session, query)
     statement, parameters = _node_statement(session.database, query, _node_columns, walked)
     rows = session.rows(statement, **parameters)
@@ -70,6 +73,31 @@ def read_nodes(session: Session, query: NodeQuery) -> list[AnyNode]:
         return []
     maps = _read_properties(session, query.kind, [row[0] for row in rows])
     return _nodes(query.kind, rows, maps)
+
+
+_FEWEST = 4
+"""Nodes that are read together with their properties: each is repeated for each of them."""
+
+
+def _asks_for_few(query: NodeQuery) -> bool:
+    for named in (query.ids, query.names, query.external_ids):
+        if named is not None and len(named) <= _FEWEST:
+            return query.filter is None and query.order_by is OrderBy.ID
+    return False
+
+
+def _read_few(session: Session, query: NodeQuery) -> list[AnyNode]:
+    """One statement, because each may be a way over a network."""
+    database = session.database
+    # They are few anyway: a limit of rows would be one of properties.
+    statement, parameters = _node_statement(database, query.page(query.after, None), _all_columns)
+    rows = session.rows(statement, **parameters)
+    if not rows:
+        return []
+    width = _WIDTHS[query.kind]
+    maps = _maps_of_mixed if database.mixed_columns else _maps
+    nodes = [*dict.fromkeys(row[:width] for row in rows)][: query.limit]
+    return _nodes(query.kind, nodes, maps((row[0], *row[width:]) for row in rows))
 
 
 def count_nodes(session: Session, query: NodeQuery) -> int:
@@ -193,6 +221,19 @@ def _node_columns(database: Database, kind: NodeKind) -> tuple[ColumnElement[Any
     return (*common, *own, node.uri) if kind is NodeKind.ARTIFACT else (*common, *own)
 
 
+_WIDTHS = {NodeKind.ARTIFACT: 9, NodeKind.EXECUTION: 8, NodeKind.CONTEXT: 7}
+"""Columns of `_node_columns`."""
+
+
+def _all_columns(database: Database, kind: NodeKind) -> tuple[ColumnElement[Any], ...]:
+    """Those of a node and of one of its properties, of which there may be none."""
+    table = database.schema.properties[kind]
+    values = value_columns(table, mixed=database.mixed_columns)
+    return (
+        *_node_columns(database, kind), table.c.name, table.c.is_custom_property, *values
+    )  # fmt: skip
+
+
 def _node_statement(
     database: Database,
     query: NodeQuery,
@@ -294,12 +335,15 @@ def _node_select(
     schema = database.schema
     table = schema.nodes[query.kind]
     node, type = table.c, schema.type.c
-    counting = columns is not _node_columns
-    selected = select(*columns(database, query.kind)).select_from(
+    counting = columns not in (_node_columns, _all_columns)
+    source: FromClause = table
+    if not counting:
         # An outer join: a node whose type is gone must still be read.
-        table if counting else table.outerjoin(schema.type, type.id == node.type_id)
-    )
-    selected = selected.where(*conditions)
+        source = source.outerjoin(schema.type, type.id == node.type_id)
+    if columns is _all_columns:
+        owner = schema.owner(query.kind)
+        source = source.outerjoin(schema.properties[query.kind], owner == node.id)
+    selected = select(*columns(database, query.kind)).select_from(source).where(*conditions)
     if counting:
         return selected
     keys = [node.id]

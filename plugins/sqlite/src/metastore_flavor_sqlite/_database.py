@@ -28,6 +28,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    text,
     union_all,
 )
 from sqlalchemy import table as table_clause
@@ -161,7 +162,6 @@ class SQLiteDatabase(Database):
         # A store in memory is one connection: one thread at a time.
         self._turn = threading.RLock() if self._path is None else None
         self._lent: set[Connection] = set()
-        self._inserts_by_type: dict[str, str] = {}
         self._left_behind = False
         watch_forks(self)
 
@@ -442,7 +442,7 @@ class SQLiteDatabase(Database):
         if len(owners) <= _FEW_NODES:
             for columns, rows in property_rows(owners, in_order=True).items():
                 if columns is ANY_COLUMN:
-                    session.cursor.executemany(self._by_type(table.name, owner), rows)
+                    session.many(self._by_type(table.name, owner), rows)
                 else:
                     self.insert_rows(session, table, (owner, *PROPERTY_KEY, *columns), rows)
             return
@@ -451,17 +451,17 @@ class SQLiteDatabase(Database):
             for columns, rows in property_rows(some).items():
                 self.insert_rows(session, table, (owner, *PROPERTY_KEY, *columns), rows)
 
-    def _by_type(self, table: str, owner: str) -> str:
+    def _by_type(self, table: str, owner: str) -> Statement:
         """An insert that puts a value into the column of its type."""
-        found = self._inserts_by_type.get(table)
-        if found is None:
-            columns = {"int_value": "integer", "double_value": "real", "string_value": "text"}
-            values = [f"CASE typeof(?4) WHEN '{type}' THEN ?4 END" for type in columns.values()]
-            found = self._inserts_by_type[table] = (
+        columns = {"int_value": "integer", "double_value": "real", "string_value": "text"}
+        values = [f"CASE typeof(?4) WHEN '{type}' THEN ?4 END" for type in columns.values()]
+        return self.statement(
+            ("properties by type", table),
+            lambda: text(
                 f'INSERT INTO "{table}" ({owner}, name, is_custom_property, {", ".join(columns)}) '  # noqa: S608 - names of our own
                 f"VALUES (?1, ?2, ?3, {', '.join(values)})"
-            )
-        return found
+            ),
+        )
 
     def _next_ids(self, session: Session) -> dict[str, int]:
         if "next ids" not in session.notes:
