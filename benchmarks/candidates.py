@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from data import (
@@ -21,13 +22,15 @@ from targets import Goal
 import metastore
 from metastore import Batch, EventType, ExecutionState, MetastoreError, NodeKind, PropertyKind
 from metastore.model import TypeKey
-from metastore.query import NodeQuery
+from metastore.query import Filter, NodeQuery, OrderBy
 
 KINDS = {int: PropertyKind.INT, float: PropertyKind.DOUBLE, str: PropertyKind.STRING}
 KNOWN_INPUTS = 100
 """Artifacts that are stored from the start; their ids are 1 to 100, the contexts' are 1 and 2."""
 CONTEXTS = ("pipeline", "run")
 BATCH = 10_000
+HAS_MLMD = find_spec("ml_metadata") is not None
+"""It has wheels for few platforms."""
 
 
 class Candidate(ABC):
@@ -96,8 +99,11 @@ class Ground(ABC):
     """Of each work that is measured there, by its letter."""
 
     def taking_part(self, letters: Iterable[str]) -> list[type[Candidate]]:
-        """Who is measured at any of the works."""
-        return [*self.candidates, *(each for one in letters for each in self.more.get(one, ()))]
+        """Who is measured at any of the works; without ml-metadata where there is none."""
+        found = [*self.candidates, *(each for one in letters for each in self.more.get(one, ()))]
+        if not HAS_MLMD:
+            found = [each for each in found if not issubclass(each, MLMD)]
+        return list(dict.fromkeys(found))
 
     def named(self, name: str) -> type[Candidate]:
         """The candidate of that name."""
@@ -240,6 +246,17 @@ class OursBackend(Ours):
         key = TypeKey(NodeKind.CONTEXT, CONTEXT_TYPE)
         query = NodeQuery(NodeKind.CONTEXT, type=key, names=[name])
         return bool(self.store.backend.read_nodes(query))
+
+    def newest(self, match: Match, limit: int) -> list[int]:
+        """One query."""
+        query = NodeQuery(
+            NodeKind.ARTIFACT,
+            filter=Filter.parse(NodeKind.ARTIFACT, match.filter),
+            order_by=OrderBy.CREATE_TIME,
+            descending=True,
+            limit=limit,
+        )
+        return [node.id for node in self.store.backend.find_nodes(query)]
 
 
 class MLMD(Candidate):

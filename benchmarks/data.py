@@ -42,27 +42,27 @@ class StepRow:
 
 
 class Match(NamedTuple):
-    """A condition that some of the artifacts of `artifacts_to_find` fulfil."""
+    """A condition that some of the artifacts of `artifacts_to_find` fulfil: more than a bound."""
 
     title: str
     key: str
     """The property's name."""
-    value: int | str
+    bound: int | float
 
     @property
     def column(self) -> str:
         """Where the value stands in the table of properties, and what filters call it."""
-        return "int_value" if isinstance(self.value, int) else "string_value"
+        return "int_value" if isinstance(self.bound, int) else "double_value"
 
     @property
     def filter(self) -> str:
         """The condition in the filter language, which is ml-metadata's as well."""
-        return f"properties.{self.key}.{self.column} = {self.value!r}"
+        return f"properties.{self.key}.{self.column} > {self.bound}"
 
 
-HALF = Match("half of them match", "epoch", 1)
-FEW = Match("one of 1,000 matches", "rows", 7)
-OLDEST = Match("5 % match, the oldest", "framework", "first")
+HALF = Match("half of them match", "accuracy", 0.5)
+FEW = Match("one of 1,000 matches", "rows", 10**6)
+OLDEST = Match("5 % match, the oldest", "epoch", 100)
 
 
 def _properties(chance: random.Random) -> dict[str, int | float | str]:
@@ -96,14 +96,12 @@ def steps(count: int, seed: int, inputs: int, contexts: tuple[int, int]) -> Iter
 
 def artifacts_to_find(count: int, every: int) -> Iterator[ArtifactRow]:
     """So many artifacts, made a second apart, for `HALF`, `FEW` (one of `every`) and `OLDEST`."""
-    chance = random.Random(count)
     for number, row in enumerate(artifacts(count, 0)):
-        row.properties["epoch"] = chance.randrange(2)
-        row.properties["rows"] = (
-            FEW.value if number % every == every // 2 else chance.randrange(1000, 10**6)
-        )
+        # Beyond what others have, each another value, as of measurements.
+        if number % every == every // 2:
+            row.properties["rows"] = FEW.bound + 1 + number * 7919 % count
         if number * 20 < count:
-            row.properties["framework"] = OLDEST.value
+            row.properties["epoch"] = OLDEST.bound + 1 + number * 7919 % 100
         yield replace(row, created=1_700_000_000_000 + 1000 * number)
 
 

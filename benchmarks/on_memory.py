@@ -84,8 +84,7 @@ class SQLiteInMemory(SQLite):
     more: ClassVar = {
         "D": (MLMDSubgraphInMemory,),
         "G": (MLMDWholeInMemory,),
-        "E": (OursBackendInMemory,),
-        "I": (OursBackendInMemory,),
+        **dict.fromkeys(("E", "F1", "F2", "F3", "I"), (OursBackendInMemory,)),
     }
     goals: ClassVar = {
         letter: (Target("ours", "mlmd"), Target("ours", "plain"))

@@ -92,8 +92,7 @@ class MySQL(Ground):
     more: ClassVar = {
         "D": (MLMDSubgraphOnServer,),
         "G": (MLMDWholeOnServer,),
-        "E": (OursBackend,),
-        "I": (OursBackend,),
+        **dict.fromkeys(("E", "F1", "F2", "F3", "I"), (OursBackend,)),
     }
     goals: ClassVar = {
         "A": _targets(1.5),
@@ -101,9 +100,9 @@ class MySQL(Ground):
         "C": _targets(3.0),
         "D": (*_targets(10.0), Target("ours", "mlmd-subgraph")),
         "E": (*_targets(0.8), Target("ours-backend", "mlmd")),
-        "F1": _targets(20.0),
-        "F2": _targets(0.8),
-        "F3": _targets(),
+        "F1": (*_targets(20.0), Target("ours-backend", "mlmd")),
+        "F2": (*_targets(0.8), Target("ours-backend", "mlmd")),
+        "F3": (*_targets(), Target("ours-backend", "mlmd")),
         "G": (Target("ours", "mlmd-whole", 3.0), *_targets()),
         "H": _targets(1.5),
         "I": (*_targets(1.3), Target("ours-backend", "mlmd")),
@@ -130,12 +129,12 @@ class MySQL(Ground):
     def _filled(
         self, server: Any, candidates: Iterable[type[Candidate]], fill: Fill | None
     ) -> dict[str, str]:
-        from ml_metadata.metadata_store import MetadataStore
-
         urls: dict[str, str] = {}
         for each in candidates:
             url = urls[each.name] = server.url(server.new_database())
             if issubclass(each, MLMD):
+                from ml_metadata.metadata_store import MetadataStore
+
                 prepare_mlmd(MetadataStore(_config_of(url)))
             else:
                 prepare(url)

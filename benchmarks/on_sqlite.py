@@ -110,9 +110,8 @@ class SQLite(Ground):
     )
     more: ClassVar = {
         "D": (MLMDSubgraphOnFile,),
-        "E": (OursBackend,),
+        **dict.fromkeys(("E", "F1", "F2", "F3", "I"), (OursBackend,)),
         "G": (MLMDWholeOnFile, OursForeign, MLMDForeign),
-        "I": (OursBackend,),
     }
     goals: ClassVar = {
         "A": (
@@ -139,9 +138,14 @@ class SQLite(Ground):
             Target("ours-delete", "mlmd-subgraph"),
         ),
         "E": (*_both(1.5, 0.85), Target("ours-backend", "mlmd"), Target("ours-backend", "plain")),
-        "F1": _both(100.0),
-        "F2": _both(2.0),
-        "F3": (Bound("ours", 25.0), Bound("ours-delete", 25.0), *_both(None)),
+        "F1": (*_both(100.0), Target("ours-backend", "mlmd")),
+        "F2": (*_both(2.0), Target("ours-backend", "mlmd")),
+        "F3": (
+            Bound("ours", 25.0),
+            Bound("ours-delete", 25.0),
+            *_both(None),
+            Target("ours-backend", "mlmd"),
+        ),
         # The targets were drawn from ml-metadata's call as it is without options, on its own file.
         "G": (
             Target("ours", "mlmd-whole", 8.0),

@@ -65,11 +65,11 @@ class PlainReads(Candidate):
         """A join, and a statement for the properties."""
         statement = (
             "SELECT a.* FROM Artifact a JOIN ArtifactProperty p ON p.artifact_id = a.id "  # noqa: S608
-            f"WHERE p.name = ? AND p.is_custom_property = 0 AND p.{match.column} = ? "
+            f"WHERE p.name = ? AND p.is_custom_property = 0 AND p.{match.column} > ? "
             f"ORDER BY a.create_time_since_epoch DESC, a.id DESC LIMIT {limit}"
         )
         with self.reading():
-            found = self.rows(statement.replace("?", self.mark), (match.key, match.value))
+            found = self.rows(statement.replace("?", self.mark), (match.key, match.bound))
             ids = [row[0] for row in found]
             self.rows(
                 f"SELECT * FROM ArtifactProperty WHERE artifact_id {self._among(ids)}",  # noqa: S608

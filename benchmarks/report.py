@@ -9,7 +9,7 @@ import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,14 @@ def about(**more: Any) -> dict[str, Any]:
         "metastore-core": version("metastore-core"),
         **more,
     }
+
+
+def version_of(distribution: str) -> str:
+    """Its version, where it is installed."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _command(words: Sequence[str]) -> str:
@@ -60,7 +68,7 @@ def show(title: str, goals: Iterable[Goal], measured: Measured, console: Console
             cells.append(str(measured.errors[name]))
         table.add_row(name, *cells)
     console.print(table)
-    verdicts = [goal.judge(measured) for goal in goals]
+    verdicts = [goal.judge(measured) for goal in goals if goal.names <= medians.keys()]
     ratios = new_table(
         "times as fast (ratio of medians)", ["candidate", "against", "ratio", "target"]
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,7 @@ def main() -> None:
         parser.error(str(error))
     facts = report.about(
         **{name: each for ground in grounds for name, each in GROUNDS[ground].about().items()},
-        **{"ml-metadata": version("ml-metadata"), "rounds": arguments.rounds},
+        **{"ml-metadata": report.version_of("ml-metadata"), "rounds": arguments.rounds},
     )
     console.print(report.said(facts))
     content: dict[str, Any] = {"about": facts, "grounds": {}}

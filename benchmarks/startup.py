@@ -17,7 +17,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -89,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
             "flavors": sorted(flavors),
             "other distributions": options.distributions,
             "rounds": options.rounds,
-            "ml-metadata": _version("ml-metadata"),
+            "ml-metadata": report.version_of("ml-metadata"),
         }
     )
     console.print(report.said(facts))
@@ -176,13 +175,6 @@ def _show(starts: Mapping[str, Start], times: dict[str, list[float]], console: C
         table.add_row(each, *cells)
     console.print(table)
     return missed
-
-
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def strangers(site: Path, count: int) -> Path:

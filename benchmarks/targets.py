@@ -44,6 +44,10 @@ class Verdict(NamedTuple):
 class Goal(Protocol):
     """Something to be reached."""
 
+    @property
+    def names(self) -> set[str]:
+        """The candidates that it speaks of."""
+
     def judge(self, measured: Measured) -> Verdict:
         """Whether it is."""
 
@@ -54,6 +58,11 @@ class Target(NamedTuple):
     candidate: str
     peer: str
     ratio: float | None = None
+
+    @property
+    def names(self) -> set[str]:
+        """The two of them."""
+        return {self.candidate, self.peer}
 
     def judge(self, measured: Measured) -> Verdict:
         """The ratio of medians."""
@@ -69,6 +78,11 @@ class Bound(NamedTuple):
     candidate: str
     milliseconds: float
 
+    @property
+    def names(self) -> set[str]:
+        """The one."""
+        return {self.candidate}
+
     def judge(self, measured: Measured) -> Verdict:
         """The median."""
         found = measured.medians()[self.candidate]
@@ -80,6 +94,11 @@ class NoErrors(NamedTuple):
     """A candidate whose writers are never refused."""
 
     candidate: str
+
+    @property
+    def names(self) -> set[str]:
+        """The one."""
+        return {self.candidate}
 
     def judge(self, measured: Measured) -> Verdict:
         """The number of errors."""
