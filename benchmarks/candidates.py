@@ -40,6 +40,8 @@ class Candidate(ABC):
     batch: ClassVar[int] = BATCH
     """Artifacts that it is given at once where others are given `BATCH`."""
 
+    needs_mlmd: ClassVar[bool] = False
+    """Whether it, or its store, cannot be without ml-metadata."""
     refused: tuple[type[Exception], ...] = ()
     """What it raises where others write, too, and it would be worth asking again."""
 
@@ -101,9 +103,7 @@ class Ground(ABC):
     def taking_part(self, letters: Iterable[str]) -> list[type[Candidate]]:
         """Who is measured at any of the works; without ml-metadata where there is none."""
         found = [*self.candidates, *(each for one in letters for each in self.more.get(one, ()))]
-        if not HAS_MLMD:
-            found = [each for each in found if not issubclass(each, MLMD)]
-        return list(dict.fromkeys(found))
+        return [each for each in dict.fromkeys(found) if HAS_MLMD or not each.needs_mlmd]
 
     def named(self, name: str) -> type[Candidate]:
         """The candidate of that name."""
@@ -263,6 +263,7 @@ class MLMD(Candidate):
     """ml-metadata, through its Python client."""
 
     name = "mlmd"
+    needs_mlmd = True
 
     @abstractmethod
     def config(self) -> Any:

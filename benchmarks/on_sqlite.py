@@ -46,6 +46,7 @@ class OursForeign(Ours):
     """metastore on a file that ml-metadata made, without the two indexes that ours have more."""
 
     name = "ours-foreign"
+    needs_mlmd = True
 
 
 class MLMDOnFile(MLMD):

@@ -46,7 +46,8 @@ class Processes:
         context = multiprocessing.get_context("spawn")
         for _ in range(count):
             ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, place))
+            # Whatever ends the measuring, they end with it.
+            process = context.Process(target=_serve, args=(theirs, place), daemon=True)
             process.start()
             # Its end is the process's alone: when that dies, we are told.
             theirs.close()
