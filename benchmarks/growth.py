@@ -7,8 +7,10 @@ meanwhile hits all of them; what a checkpoint costs is part of every write.
 from __future__ import annotations
 
 import argparse
+import signal
 import sqlite3
 import statistics
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -279,6 +281,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if min(arguments.sizes) < MATCHING:
         parser.error(f"a store has at least {MATCHING:,} artifacts")
+    # Told to end, it puts away its files.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     console = Console()
     facts = report.about(
         **{

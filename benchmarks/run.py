@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="rounds that count (default 7)")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     arguments = parser.parse_args()
+    # Told to end, it puts away its files and its server.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     console = Console()
     grounds = list(ALL) if "all" in arguments.on else arguments.on
     try:
