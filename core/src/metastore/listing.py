@@ -42,6 +42,7 @@ class Listing(Sequence[T_co]):
         self._backend = backend
         self._query = query
         self._wrap = wrap
+        self._begun: int | None = None
 
     def newest_first(self, limit: int | None = None) -> Listing[T_co]:
         """The same list from its end; of it the first `limit` items.
@@ -113,18 +114,30 @@ class Listing(Sequence[T_co]):
         return ListingPage(tuple(self._wrap(nodes[:wanted])), following)
 
     def __iter__(self) -> Iterator[T_co]:
-        return self._from(self._query)
+        # `list` asks for an iterator, then for the length, to make room; what it comes to is often
+        # known from the first page, and to count in the backend can cost more than to read.
+        pages = self._pages(self._query)
+        first = next(pages, ())
+        limit = self._query.limit
+        if len(first) < self._page_size() or len(first) == limit:
+            self._begun = len(first)
+        return self._from(first, pages)
 
-    def _from(self, query: NodeQuery) -> Iterator[T_co]:
-        for page in self._pages(query):
+    def _from(self, first: Sequence[Any], pages: Iterator[Sequence[Any]]) -> Iterator[T_co]:
+        self._begun = None
+        yield from self._wrap(first)
+        for page in pages:
             yield from self._wrap(page)
 
-    def _pages(self, query: NodeQuery) -> Iterator[Sequence[AnyNode]]:
-        left = query.limit
-        most = self.PAGE
-        if query.ids is not None and len(query.ids) <= self.MOST_IDS:
+    def _page_size(self) -> int:
+        ids = self._query.ids
+        if ids is not None and len(ids) <= self.MOST_IDS:
             # All of them, instead of sending the whole list of ids for each page.
-            most = max(most, len(query.ids) + 1)
+            return max(self.PAGE, len(ids) + 1)
+        return self.PAGE
+
+    def _pages(self, query: NodeQuery) -> Iterator[Sequence[AnyNode]]:
+        left, most = query.limit, self._page_size()
         while left is None or left > 0:
             size = most if left is None else min(most, left)
             page = self._backend.find_nodes(
@@ -138,6 +151,9 @@ class Listing(Sequence[T_co]):
             left = None if left is None else left - size
 
     def __len__(self) -> int:
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            return begun
         count = self._backend.count(self._query)
         return count if self._query.limit is None else min(count, self._query.limit)
 

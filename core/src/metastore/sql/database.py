@@ -89,6 +89,10 @@ class Session:
         self.cursor.execute(statement.text, statement.parameters(values))
         return self.cursor.fetchall()  # type: ignore[no-any-return]
 
+    def rows_soon(self, statement: Statement, **values: Any) -> list[Row] | None:
+        """As `rows`, or None where that takes long and the database can be stopped in the midst."""
+        return self.rows(statement, **values)
+
     def read(self, take: Callable[[Iterable[Row]], _T], statement: Statement, **values: Any) -> _T:
         """Run a query; what `take` makes of its rows, which it may be given anew from the first."""
         return take(self.rows(statement, **values))
@@ -136,6 +140,8 @@ class Database(ABC):
         self._of_filters: OrderedDict[Hashable, Statement] = OrderedDict()
         self.walked: OrderedDict[Hashable, frozenset[Hashable]] = OrderedDict()
         """Of the conditions of a list, those that very many nodes fulfil: what was found last."""
+        self.probes: OrderedDict[Hashable, list[Statement]] = OrderedDict()
+        """Of filters, the statements that count how many nodes fulfil a condition."""
         self.sizes: dict[NodeKind, int] = {}
         """About how many nodes there are of a kind: what was found last."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from math import isqrt
 from operator import attrgetter
 from typing import Any, TypeAlias, cast
@@ -18,6 +17,7 @@ from sqlalchemy import (
     bindparam,
     exists,
     func,
+    literal_column,
     or_,
     select,
 )
@@ -34,7 +34,7 @@ from metastore.model import (
     Value,
     builder,
 )
-from metastore.query import NodeQuery, OrderBy
+from metastore.query import Filter, NodeQuery, OrderBy
 from metastore.sql.codec import STRUCT_PREFIX, decode, decode_mixed, value_columns
 from metastore.sql.database import Database, Row, Session, Statement, forget_oldest
 from metastore.sql.filters import filter_condition, filter_key, filter_parameters, filter_probes
@@ -68,7 +68,12 @@ def read_nodes(session: Session, query: NodeQuery) -> list[AnyNode]:
         return _read_few(session, query)
     walked = walked_conditions(session, query)
     statement, parameters = _node_statement(session.database, query, _node_columns, walked)
-    rows = session.rows(statement, **parameters)
+    rows = (session.rows_soon if walked else session.rows)(statement, **parameters)
+    if rows is None:
+        # They lie at the far end, so that the walk is a long one: fetched and sorted after all.
+        session.database.walked[_walked_key(query)] = frozenset()
+        statement, parameters = _node_statement(session.database, query, _node_columns)
+        rows = session.rows(statement, **parameters)
     if not rows:
         return []
     maps = _read_properties(session, query.kind, [row[0] for row in rows])
@@ -182,12 +187,20 @@ def _probes(
     filter = query.filter
     if filter is None:
         return
-    probes = filter_probes(database, filter)
     parameters = filter_parameters(database, filter)
-    for number, probe in enumerate(probes):
-        key = ("probe", number, filter_key(database, filter))
-        build = partial(_counted, probe)
-        yield number, database.statement_of_filter(key, build), parameters
+    for number, statement in enumerate(_statements_of_probes(database, filter)):
+        yield number, statement, parameters
+
+
+def _statements_of_probes(database: Database, filter: Filter) -> list[Statement]:
+    key = filter_key(database, filter)
+    found = database.probes.get(key)
+    if found is None:
+        probes = filter_probes(database, filter)
+        found = [Statement(_counted(each), database.dialect) for each in probes]
+        database.probes[key] = found
+        forget_oldest(database.probes)
+    return found
 
 
 def _number(name: str) -> ColumnElement[int]:
@@ -200,7 +213,11 @@ def _only_ids(database: Database, kind: NodeKind) -> tuple[ColumnElement[Any], .
 
 
 def _counted(probe: Select[Any]) -> Select[Any]:
-    found = probe.limit(_number("probed")).subquery("found")
+    # Of no column: the index alone says how many rows there are.
+    rows: Select[Any] = probe.with_only_columns(
+        literal_column("1").label("one"), maintain_column_froms=True
+    )
+    found = rows.limit(_number("probed")).subquery("found")
     return select(func.count()).select_from(found)
 
 
