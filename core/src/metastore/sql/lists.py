@@ -9,10 +9,15 @@ from sqlalchemy import ColumnElement
 
 from metastore.sql.database import Database
 
-__all__ = ["Lists", "are_too_many_pairs"]
+__all__ = ["Lists", "are_too_many_pairs", "one_is_empty"]
 
 _PAIRS = 100_000
 """So many pairs of values are looked up in an index of two columns in no time."""
+
+
+def one_is_empty(*lists: Collection[Any] | None) -> bool:
+    """Whether a list leaves nothing to find, so that the database need not be asked."""
+    return any(each is not None and not each for each in lists)
 
 
 def are_too_many_pairs(first: Collection[Any] | None, second: Collection[Any] | None) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Select,
     bindparam,
     select,
@@ -139,35 +140,36 @@ _NODE_KINDS = frozenset(int(kind) for kind in NodeKind)
 # Events and links.
 
 
+_FEW = 16
+"""Artifacts, or executions, whose events are read together with their paths."""
+
+
 def read_events(session: Session, query: EventQuery) -> list[Event]:
-    """A statement for the events, another for their paths."""
+    """A statement for the events, another for their paths; for events of a few nodes, one."""
     database = session.database
-    schema = database.schema
-    event = schema.event.c
+    event = database.schema.event.c
     lists = Lists(database)
     lists.add_two(
         ("artifact_ids", query.artifact_ids, event.artifact_id),
         ("execution_ids", query.execution_ids, event.execution_id),
     )
+    ends = (query.artifact_ids, query.execution_ids)
+    few = any(each is not None and len(each) <= _FEW for each in ends)
 
     def build() -> Select[Any]:
-        return (
-            select(
-                event.id,
-                event.artifact_id,
-                event.execution_id,
-                event.type,
-                event.milliseconds_since_epoch,
-            )
-            .where(*(condition() for condition in lists.conditions))
-            .order_by(event.id)
-        )
+        conditions = [condition() for condition in lists.conditions]
+        return _events_with_paths(database, conditions) if few else _events(database, conditions)
 
-    statement = database.statement(("events", *lists.key), build)
+    statement = database.statement(("events", few, *lists.key), build)
     rows = session.rows(statement, **lists.parameters)
     if not rows:
         return []
-    paths = _read_paths(session, [row[0] for row in rows])
+    if few:
+        # A lineage asks hop by hop, and each statement may be a way over a network.
+        paths = _paths((row[0], *row[5:]) for row in rows)
+        rows = sorted({row[0]: row[:5] for row in rows}.values())
+    else:
+        paths = _read_paths(session, [row[0] for row in rows])
     return [
         Event(
             artifact_id,
@@ -179,6 +181,34 @@ def read_events(session: Session, query: EventQuery) -> list[Event]:
         )
         for id, artifact_id, execution_id, type, time in rows
     ]
+
+
+def _events(database: Database, conditions: list[ColumnElement[bool]]) -> Select[Any]:
+    event = database.schema.event.c
+    return (
+        select(
+            event.id,
+            event.artifact_id,
+            event.execution_id,
+            event.type,
+            event.milliseconds_since_epoch,
+        )
+        .where(*conditions)
+        .order_by(event.id)
+    )
+
+
+def _events_with_paths(database: Database, conditions: list[ColumnElement[bool]]) -> Select[Any]:
+    # In no order: sorted by the database, the steps of a path might not stay as inserted.
+    schema = database.schema
+    step = schema.event_path.c
+    source = schema.event.outerjoin(schema.event_path, step.event_id == schema.event.c.id)
+    return (
+        _events(database, conditions)
+        .order_by(None)
+        .add_columns(step.is_index_step, step.step_index, step.step_key)
+        .select_from(source)
+    )
 
 
 def _read_paths(session: Session, ids: list[int]) -> Mapping[int, list[PathStep]]:
@@ -193,8 +223,12 @@ def _read_paths(session: Session, ids: list[int]) -> Mapping[int, list[PathStep]
         )
 
     statement = database.statement(("paths", shape), build)
+    return _paths(session.rows(statement, ids=database.bind_list(ids, shape)))
+
+
+def _paths(rows: Iterable[tuple[Any, ...]]) -> Mapping[int, list[PathStep]]:
     paths: dict[int, list[PathStep]] = {}
-    for id, is_index, index, key in session.rows(statement, ids=database.bind_list(ids, shape)):
+    for id, is_index, index, key in rows:
         value = index if is_index else key
         if value is not None:
             paths.setdefault(id, []).append(value)

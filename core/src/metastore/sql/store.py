@@ -16,6 +16,7 @@ from metastore.problems import Problem
 from metastore.query import EventQuery, LinkQuery, NodeQuery, TypeQuery
 from metastore.sql import checking, deleting, pages, reading
 from metastore.sql.database import Database, Session
+from metastore.sql.lists import one_is_empty
 from metastore.sql.types import TypeCache
 from metastore.sql.writing import SQLTransaction
 
@@ -139,6 +140,9 @@ class SQLMetadataStore(BaseMetadataStore):
         """One page of the nodes that the query asks for, in two statements."""
         if query.filter is not None and not self._database.can_answer(query.filter):
             return filtered(self, query)
+        if one_is_empty(query.ids, query.names, query.context_ids):
+            self._check_open()
+            return []
         return self._read(lambda session: pages.read_nodes(session, query))
 
     def count(self, query: NodeQuery) -> int:
@@ -149,10 +153,16 @@ class SQLMetadataStore(BaseMetadataStore):
 
     def read_events(self, query: EventQuery) -> Sequence[Event]:
         """The events that the query asks for, in two statements."""
+        if one_is_empty(query.artifact_ids, query.execution_ids):
+            self._check_open()
+            return []
         return self._read(lambda session: reading.read_events(session, query))
 
     def read_links(self, query: LinkQuery) -> Sequence[Link]:
         """The links that the query asks for."""
+        if one_is_empty(query.context_ids, query.other_ids):
+            self._check_open()
+            return []
         return self._read(lambda session: reading.read_links(session, query))
 
     def problems(self) -> Iterator[Problem]:
