@@ -13,7 +13,17 @@ from contextlib import AbstractContextManager, suppress
 from itertools import chain
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Integer, Table, bindparam, func, insert, literal_column
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    Table,
+    bindparam,
+    exists,
+    func,
+    insert,
+    literal_column,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import ClauseElement
 
@@ -244,6 +254,10 @@ class Database(ABC):
         if name == "LENGTH":
             return func.char_length(text)
         return func.lower(text) if name == "LOWER" else func.upper(text)
+
+    def exists(self, rows: Select[Any]) -> ColumnElement[bool]:
+        """Whether there are such rows for a node, in a form that is looked up node by node."""
+        return exists(rows)
 
     def unindexed(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
         """The column in a form for which the database takes no index, where there is one.

@@ -320,7 +320,8 @@ class _Compiler:
             self._is_property(table, property), self._on_values(table, property, found)
         )
         if self._is_walked(owners):
-            return exists(owners.where(owner == self._node.c.id).correlate_except(table))
+            mine = owners.where(owner == self._node.c.id).correlate_except(table)
+            return self._database.exists(mine)
         return self._node.c.id.in_(owners.correlate_except(table))
 
     def _on_values(self, table: Any, property: Property, found: Predicate) -> ColumnElement[bool]:

@@ -15,7 +15,6 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
-    exists,
     func,
     literal_column,
     or_,
@@ -416,7 +415,7 @@ def _linked(
     id = schema.nodes[kind].c.id
     linked = select(other).where(among(table.c.context_id))
     if one_by_one:
-        return exists(linked.where(other == id).correlate_except(table))
+        return database.exists(linked.where(other == id).correlate_except(table))
     return id.in_(linked)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from itertools import chain
 from typing import Any
 
@@ -58,6 +59,10 @@ _FEW, _SHORT = 24, 50_000
 """Rows, and letters in them, that the driver need not divide; each number of rows is a text."""
 _USED = "metastore used"
 """In the notes of a connection: when it was given back."""
+_WALK = 30
+"""Milliseconds after which a walk over nodes that does not find enough is stopped."""
+_TOOK_LONG = (1969, 3024)
+"""What MariaDB and MySQL say of a statement that was stopped."""
 _CONFLICTS = 4
 """Attempts of one write that are made at one node of a cluster."""
 _ROOM = 100_000
@@ -72,6 +77,7 @@ class _Session(Session):
         # Of statements that the driver puts together: a table's name and columns come before.
         self.cursor.max_stmt_length = max(10_000, min(1_000_000, database.server.packet - _ROOM))
         self.connection = connection
+        self._is_mariadb = database.server.is_mariadb
         self.writer: Writer | None = None
         """Whose turn it is, where the store has the table for it."""
         self.given: tuple[Table, str, int] | None = None
@@ -83,6 +89,21 @@ class _Session(Session):
             self.send(statement.of_rows(len(rows)), [*chain.from_iterable(rows)])
         else:
             self.many(statement, rows)
+
+    def rows_soon(self, statement: Statement, **values: Any) -> list[Row] | None:
+        """As `rows`, or None where the server takes more than some milliseconds."""
+        limited = copy(statement)
+        limited.text = (
+            f"SET STATEMENT max_statement_time = {_WALK / 1000} FOR {statement.text}"
+            if self._is_mariadb
+            else statement.text.replace("SELECT", f"SELECT /*+ MAX_EXECUTION_TIME({_WALK}) */", 1)
+        )
+        try:
+            return self.rows(limited, **values)
+        except pymysql.MySQLError as error:
+            if code_of(error) not in _TOOK_LONG:
+                raise
+            return None
 
     def send(self, text: str, parameters: Sequence[Any]) -> None:
         """Run a statement that says nothing, some time before the next one or the end."""
@@ -397,6 +418,13 @@ class MySQLDatabase(EngineDatabase):
             some = rows[start : start + _MOST_ROWS]
             text = statement.of_rows(len(some)) if len(some) <= _FEW else _of_rows(statement, some)
             session.send(text + again, [*chain.from_iterable(some)])
+
+    def exists(self, rows: Select[Any]) -> ColumnElement[bool]:
+        """As a value: an EXISTS is made a join, in whatever order the server takes for best."""
+        one: Select[Any] = rows.with_only_columns(
+            literal_column("1"), maintain_column_froms=True
+        ).limit(1)
+        return one.scalar_subquery().is_not(None)
 
     # Lists are written out by the driver: the server looks each of their values up in an index.
 
