@@ -542,8 +542,10 @@ def _check_text(text: object, what: str) -> None:
 def _ids(ids: object) -> list[int]:
     if isinstance(ids, Iterable) and not isinstance(ids, str | bytes):
         listed = list(ids)
-        for each in listed:
-            check_number(each, "ids are a list of integers of 64 bits", INT64_MIN)
+        plain = all(type(each) is int for each in listed)
+        if not (plain and INT64_MIN <= min(listed, default=0) <= max(listed, default=0) < 2**63):
+            for each in listed:
+                check_number(each, "ids are a list of integers of 64 bits", INT64_MIN)
         return listed
     raise InvalidError("ids are a list of integers", hint="such as ids=[1, 2]")
 

@@ -60,7 +60,8 @@ def test_a_statement_that_takes_long_is_stopped(
         )
         with database.session(write=False) as session:
             soon = session.rows_soon(Statement(text("SELECT 1"), database.dialect))
-            assert soon is not None and list(soon) == [(1,)]
+            assert soon is not None
+            assert list(soon) == [(1,)]
             assert session.rows_soon(Statement(of_all, database.dialect)) is None
             after = session.rows(Statement(text("SELECT 2"), database.dialect))
             assert list(after) == [(2,)]

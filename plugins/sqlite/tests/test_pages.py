@@ -28,7 +28,7 @@ from metastore.base import cursor_of
 from metastore.sql import pages
 from metastore.testing.random_filters import random_batch, random_filter
 from metastore_flavor_sqlite import SQLiteConfig, SQLiteMetadataStore
-from metastore_flavor_sqlite._database import _Session
+from metastore_flavor_sqlite._session import SQLiteSession
 
 from .helpers import ARTIFACT, CONTEXT, sample
 
@@ -85,16 +85,16 @@ def test_a_page_of_few_is_looked_up(large: Store, plan: list[str]) -> None:
 def plan(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """How SQLite goes about the queries that are asked for nodes, step by step."""
     steps: list[str] = []
-    original = _Session.read
+    original = SQLiteSession.read
 
-    def explained(self: _Session, take: Any, statement: Any, **values: Any) -> Any:
+    def explained(self: SQLiteSession, take: Any, statement: Any, **values: Any) -> Any:
         if "ORDER BY" in statement.text:
             text = f"EXPLAIN QUERY PLAN {statement.text}"
             self.cursor.execute(text, statement.parameters(values))
             steps.extend(row[3] for row in self.cursor.fetchall())
         return original(self, take, statement, **values)
 
-    monkeypatch.setattr(_Session, "read", explained)
+    monkeypatch.setattr(SQLiteSession, "read", explained)
     return steps
 
 

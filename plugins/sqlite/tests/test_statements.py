@@ -70,15 +70,16 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
     for name in ("execute", "many", "insert"):
         watch(name)
 
-    from metastore_flavor_sqlite._database import SQLiteDatabase, _Session
+    from metastore_flavor_sqlite._database import SQLiteDatabase
+    from metastore_flavor_sqlite._session import SQLiteSession
 
-    read = _Session.read
+    read = SQLiteSession.read
 
-    def watched_read(self: _Session, take: Any, statement: Any, **values: Any) -> Any:
+    def watched_read(self: SQLiteSession, take: Any, statement: Any, **values: Any) -> Any:
         note(statement.text)
         return read(self, take, statement, **values)
 
-    monkeypatch.setattr(_Session, "read", watched_read)
+    monkeypatch.setattr(SQLiteSession, "read", watched_read)
 
     # BEGIN and COMMIT go past the session: SQLite itself says which it got.
 

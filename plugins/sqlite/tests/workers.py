@@ -98,10 +98,10 @@ def die_while_writing(path: str) -> None:
     """Die (SIGKILL) after everything of a batch was sent to SQLite, but before the commit."""
     with connect(path) as store, store.backend.transaction() as transaction:
         from metastore.rules import Planner
-        from metastore_flavor_sqlite import _database
+        from metastore_flavor_sqlite import _session
 
         # With little memory for pages, some of it is in the file by then.
-        _database._CACHE_FOR_MANY = _database._CACHE
+        _session._CACHE_FOR_MANY = _session._CACHE
         changes = Planner(artifacts(20_000)).run(transaction.lookup)
         transaction.apply(changes)
         os.kill(os.getpid(), 9)

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import (
@@ -45,7 +45,6 @@ from metastore import (
     OpenMode,
     StorageError,
 )
-from metastore.query import like
 from metastore.sql import (
     Database,
     Schema,
@@ -55,18 +54,17 @@ from metastore.sql import (
     watch_forks,
 )
 from metastore.sql.codec import ANY_COLUMN, PROPERTY_KEY, Properties, property_rows
-from metastore.sql.database import Row, Statement
+from metastore.sql.database import Statement
 from metastore.values import INT64_MAX, INT64_MIN
 from metastore_flavor_sqlite._connections import Connection, Connections
 from metastore_flavor_sqlite._errors import translate
+from metastore_flavor_sqlite._session import SQLiteSession, prepare
 from metastore_flavor_sqlite.config import SQLiteConfig
 
 __all__ = ["SQLiteDatabase"]
 
 _SCHEMA = Schema(SchemaOptions(table={"sqlite_autoincrement": True}, partial_index="sqlite_where"))
 _DRIVER_ERRORS = (sqlite3.Error, UnicodeEncodeError, OverflowError)
-
-_T = TypeVar("_T")
 
 _PLUS: custom_op[Any] = custom_op("+")
 
@@ -81,81 +79,12 @@ _SIDE_BY_SIDE = 16
 """Nodes whose properties, five of each, fill a page."""
 
 _MANY_NODES = 2_000
-_CACHE, _CACHE_FOR_MANY = "PRAGMA cache_size = -2000", "PRAGMA cache_size = -65536"
-"""SQLite's own, 2 MB, and 64 MiB: a batch of many nodes comes back to pages of six indexes."""
-
-_STEPS_BETWEEN_SIGNALS = 1_000_000
-"""Of SQLite's machine: some hundredths of a second."""
-
-
-_STEPS_OF_A_WALK = 150_000
-"""Some seven milliseconds, and three times what a walk takes where matches lie evenly."""
-
-
-def _stop() -> int:
-    return 1
-
-
-def _let_signals_in() -> int:
-    """Python handles signals when Python runs: without this, Ctrl-C waits for SQLite's answer."""
-    return 0
-
-
 # SQLite cannot be carried over a fork (sqlite.org/howtocorrupt.html, section 2.6): in the child it
 # takes the locks of its parent's connections for its own, so that writes of the child are lost
 # when the parent closes the file, and what the child closes is rolled back under the parent's
 # hands.  So a process gives up its idle connections before it forks, and a child never touches
 # those that were in use.
 _in_use_at_fork: set[Path] = set()
-
-
-class _Session(Session):
-    """A session that reads text which is no UTF-8, too; other programs may have written it."""
-
-    has_large_cache = False
-
-    def enlarge_cache(self) -> None:
-        """Make room for a batch of very many nodes, until the transaction ends."""
-        if not self.has_large_cache:
-            self.has_large_cache = True
-            self.execute(_CACHE_FOR_MANY)
-
-    def rows(self, statement: Statement, **values: Any) -> list[Row]:
-        """Run a query; bytes that are no UTF-8 become U+FFFD."""
-        return self.read(list, statement, **values)
-
-    def rows_soon(self, statement: Statement, **values: Any) -> list[Row] | None:
-        """As `rows`, or None where that takes SQLite's machine more than so many steps."""
-        connection = self.cursor.connection
-        connection.set_progress_handler(_stop, _STEPS_OF_A_WALK)
-        try:
-            return self.rows(statement, **values)
-        except sqlite3.OperationalError as error:
-            if str(error) != "interrupted":
-                raise
-            return None
-        finally:
-            connection.set_progress_handler(_let_signals_in, _STEPS_BETWEEN_SIGNALS)
-
-    def read(self, take: Callable[[Iterable[Row]], _T], statement: Statement, **values: Any) -> _T:
-        """Run a query; its rows come one by one, so that never all of them are in memory."""
-        text, parameters = statement.text, statement.parameters(values)
-        try:
-            return take(self.cursor.execute(text, parameters))
-        except sqlite3.OperationalError as error:
-            if "decode to UTF-8" not in str(error):
-                raise
-        # Only now: a function of ours for every text would cost more than all else.
-        connection = self.cursor.connection
-        connection.text_factory = _lenient
-        try:
-            return take(self.cursor.execute(text, parameters))
-        finally:
-            connection.text_factory = str
-
-
-def _lenient(text: bytes) -> str:
-    return text.decode(errors="replace")
 
 
 class SQLiteDatabase(Database):
@@ -218,9 +147,7 @@ class SQLiteDatabase(Database):
             cached_statements=256,
         )
         with _closed_on_error(connection):
-            for name, count, function in _FUNCTIONS:
-                connection.create_function(name, count, function, deterministic=True)
-            connection.set_progress_handler(_let_signals_in, _STEPS_BETWEEN_SIGNALS)
+            prepare(connection)
         return connection
 
     def _open_for_reading(self, path: Path) -> sqlite3.Connection:
@@ -394,7 +321,7 @@ class SQLiteDatabase(Database):
                 cursor = driver.cursor()
                 process = os.getpid()
                 cursor.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-                session = _Session(self, cursor, connection.notes if write else {})
+                session = SQLiteSession(self, cursor, connection.notes if write else {})
                 try:
                     if write:
                         connection.refresh(cursor)
@@ -411,8 +338,7 @@ class SQLiteDatabase(Database):
                     raise
                 finally:
                     if process == os.getpid():
-                        if session.has_large_cache:
-                            cursor.execute(_CACHE)
+                        session.end()
                         cursor.close()
             finally:
                 give_back()
@@ -438,7 +364,7 @@ class SQLiteDatabase(Database):
         first = self._next_ids(session)[table.name]
         session.notes["next ids"][table.name] = first + len(rows)
         ids = list(range(first, first + len(rows)))
-        if len(rows) >= _MANY_NODES and isinstance(session, _Session):
+        if len(rows) >= _MANY_NODES and isinstance(session, SQLiteSession):
             session.enlarge_cache()
         statement = self.statement(
             ("insert", table.name),
@@ -556,23 +482,6 @@ _json = json.JSONEncoder(ensure_ascii=False).encode
 
 def _has_nul(text: ColumnElement[Any]) -> ColumnElement[bool]:
     return func.instr(text, func.char(0)) > 0
-
-
-def _of_text(function: Callable[[str], Any]) -> Callable[[Any], Any]:
-    """The function of a text, NULL of anything else."""
-    return lambda text: function(text) if isinstance(text, str) else None
-
-
-def _like(pattern: Any, text: Any) -> bool | None:
-    return like(pattern, text) if isinstance(pattern, str) and isinstance(text, str) else None
-
-
-_FUNCTIONS: Sequence[tuple[str, int, Callable[..., Any]]] = (
-    ("metastore_like", 2, _like),
-    ("metastore_lower", 1, _of_text(str.lower)),
-    ("metastore_upper", 1, _of_text(str.upper)),
-    ("metastore_length", 1, _of_text(len)),
-)
 
 
 def _uri(path: Path, options: str) -> str:
