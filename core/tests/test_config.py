@@ -512,3 +512,60 @@ class TestFile:
             ConfigFile.of_user().read()
         with pytest.raises(StorageError):
             Stores.of_user().register(NamedStore("a", "memory", {}))
+
+    @pytest.mark.parametrize(
+        ("written", "why"),
+        [
+            ("a = " + "[" * 5_000 + "]" * 5_000, "is nested too deeply"),
+            ("a = " + "{a = " * 5_000 + "1" + "}" * 5_000, "is nested too deeply"),
+            (".".join(["a"] * 100_000) + " = 1", "has a key of more than 30 parts"),
+            ("[" + " . ".join(['"a"'] * 40) + "]", "has a key of more than 30 parts"),
+            ("# " + "x" * (1 << 20), "has more than 1,048,576 bytes"),
+        ],
+    )
+    def test_beyond_reason(self, config: Path, written: str, why: str) -> None:
+        """A file that would take the parser's stack, or all memory, is refused, and stays."""
+        config.parent.mkdir()
+        config.write_text(written)
+        for work in (
+            ConfigFile.of_user().read,
+            lambda: Stores.of_user().register(NamedStore("a", "memory", {})),
+        ):
+            with pytest.raises(InvalidError, match=why):
+                work()
+        assert config.read_text() == written
+
+    def test_dots_that_are_no_keys(self, config: Path) -> None:
+        """Many dots in a text or a comment are no key."""
+        config.parent.mkdir()
+        config.write_text(f"# {'.' * 500}\na = '{'...' * 100}'\nb.c.d = 1\n")
+        assert ConfigFile.of_user().read()["b"] == {"c": {"d": 1}}
+
+    def test_a_device_has_no_end(self, config: Path) -> None:
+        """What never ends is not read to its end."""
+        config.parent.mkdir()
+        config.symlink_to("/dev/zero")
+        with pytest.raises(InvalidError, match="more than"):
+            ConfigFile.of_user().read()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "vault://?host=%ff",
+        "vault://%ff?host=h",
+        "sqlite:///%ff.db",
+        "sqlite:///%ed%a0%80",
+        "vault://?%ff=1",
+    ],
+)
+def test_percent_encoded_bytes_that_are_no_text(url: str, config: Path) -> None:
+    """They name no store: read with a substitute, they would name another one."""
+    with pytest.raises(InvalidError, match="no text"):
+        metastore.connect(url, mode="r")
+
+
+def test_a_list_nested_too_deeply(config: Path) -> None:
+    """A setting of JSON that the parser's stack does not hold is a wrong setting."""
+    with pytest.raises(InvalidError, match="tags"):
+        metastore.connect(f"vault://?host=h&tags={'[' * 100_000}", mode="r")

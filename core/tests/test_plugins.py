@@ -20,6 +20,7 @@ from metastore import (
     find_flavors,
 )
 from metastore.config import _target
+from metastore.plugins._registry import FlavorRegistry
 
 from .fabricated import PLUGIN, Install, good, install
 
@@ -244,3 +245,22 @@ def test_finding_imports_no_plugin_and_no_framework() -> None:
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
     ).stdout
     assert shown.strip() == "[]"
+
+
+def test_an_error_that_cannot_be_told(install: Install) -> None:
+    """A plugin whose error raises when it is asked for its text is broken, and nothing more."""
+    install("odd", "class E(Exception):\n    def __str__(self): raise SystemExit\nraise E")
+    install("fine")
+    with pytest.raises(FlavorError, match="is broken: E, while loading"):
+        connect("odd://")
+    states = {each.name: each.state.value for each in FlavorRegistry.discover().statuses()}
+    assert (states["odd"], states["fine"]) == ("broken", "ok")
+
+
+def test_metadata_nested_too_deeply(install: Install) -> None:
+    """A ``direct_url.json`` that the parser's stack does not hold hides no flavor."""
+    site = install("fine")
+    (info,) = site.glob("*.dist-info")
+    (info / "direct_url.json").write_text('{"a":' * 100_000)
+    (found,) = (each for each in find_flavors() if each.name == "fine")
+    assert not found.editable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, MutableMapping
@@ -87,7 +88,7 @@ class ConfigFile:
                 # Checked by the same parser as for reading, which says line and column.
                 read_toml(target)
                 before = target.read_bytes().decode("utf-8") if target.exists() else ""
-                document = tomlkit.parse(before.removeprefix(_BOM))
+                document = _parsed(before.removeprefix(_BOM), target)
                 yield document
                 _write(target, _checked(tomlkit.dumps(document), document.unwrap(), before))
         except MetastoreError:
@@ -103,6 +104,15 @@ class ConfigFile:
 
 
 _BOM = "\ufeff"
+
+
+def _parsed(text: str, path: Path) -> TOMLDocument:
+    import tomlkit
+
+    try:
+        return tomlkit.parse(text)
+    except RecursionError:
+        raise _beyond(path, "is nested too deeply") from None
 
 
 def _check_is_file(target: Path) -> None:
@@ -174,10 +184,21 @@ def read_toml(path: Path) -> dict[str, Any]:
         It is no TOML, or cannot be read.
     """
     try:
-        found: dict[str, Any] = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        with path.open("rb") as file:
+            # What has no end, such as a device, is not read to it.
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise _beyond(path, f"has more than {_MOST_BYTES:,} bytes")
+        text = content.decode("utf-8-sig")
+        if _LONG_KEY.search(text):
+            # The parser takes memory with the square of its parts.
+            raise _beyond(path, "has a key of more than 30 parts")
+        found: dict[str, Any] = tomllib.loads(text)
         return found
     except FileNotFoundError:
         return {}
+    except RecursionError:
+        raise _beyond(path, "is nested too deeply") from None
     except tomllib.TOMLDecodeError as error:
         # Its message gives line and column, and none of the text.
         raise InvalidError(
@@ -193,6 +214,19 @@ def read_toml(path: Path) -> dict[str, Any]:
         ) from None
     except OSError as error:
         raise _unusable(path, error, "read") from error
+
+
+_MOST_BYTES = 1 << 20
+_PART = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')"""
+_LONG_KEY = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*\.[ \t]*{_PART}){{30}}")
+
+
+def _beyond(path: Path, what: str) -> InvalidError:
+    return InvalidError(
+        f"{path} {what}",
+        hint="correct it by hand; nothing was changed",
+        offender=Offender("configuration", name=str(path)),
+    )
 
 
 def table_of(content: Mapping[str, Any], path: Path, *keys: str) -> dict[str, Any]:

@@ -314,7 +314,7 @@ def _send(
         return {}
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise not_an_api(call, "an answer that is no JSON object")

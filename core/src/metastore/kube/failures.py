@@ -109,7 +109,7 @@ def refusal(status: int, body: bytes | str | None, call: Call) -> MetastoreError
     text = body.decode(errors="replace") if isinstance(body, bytes) else body or ""
     try:
         answer = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     about = answer if isinstance(answer, dict) and answer.get("kind") == "Status" else {}
     said = _said(about, status, call)

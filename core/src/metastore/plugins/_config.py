@@ -74,6 +74,12 @@ class StoreURL(NamedTuple):
                 offender=Offender("store"),
             )
         found, twice = cls._split(url)
+        if found is None:
+            raise InvalidError(
+                "the store's URL holds percent-encoded bytes that are no text",
+                hint="percent-encode it in UTF-8, such as %C3%A9 for an e with an accent",
+                offender=Offender("store"),
+            )
         if twice is not None:
             raise InvalidError(
                 f"the option {twice!r} stands twice in the store's URL",
@@ -83,8 +89,8 @@ class StoreURL(NamedTuple):
         return found
 
     @classmethod
-    def _split(cls, url: str) -> tuple[StoreURL, str | None]:
-        """The parts, and an option that stands there twice."""
+    def _split(cls, url: str) -> tuple[StoreURL | None, str | None]:
+        """The parts, None where they are no text; and an option that stands there twice."""
         # urlsplit knows no fragments to keep: a # in a file's name is part of the name.
         try:
             parts = urlsplit(url.replace("#", "%23"))
@@ -94,11 +100,17 @@ class StoreURL(NamedTuple):
                 hint="percent-encode [ and ] in it",
                 offender=Offender("store"),
             ) from None
-        pairs = parse_qsl(parts.query, keep_blank_values=True)
+        try:
+            # Strictly: what is no text must not become another text, and so another store.
+            authority, path = (unquote(each, errors="strict") for each in parts[1:3])
+            pairs = parse_qsl(parts.query, keep_blank_values=True, errors="strict")
+        except ValueError:
+            # Not raised here, where the parts are variables of the frame.
+            return None, None
         keys = [key for key, _ in pairs]
         twice = next((key for key in keys if keys.count(key) > 1), None)
         scheme = url.partition("://")[0]
-        return cls(scheme, unquote(parts.netloc), unquote(parts.path), dict(pairs)), twice
+        return cls(scheme, authority, path, dict(pairs)), twice
 
 
 class Setting(NamedTuple):
@@ -229,7 +241,7 @@ class FlavorConfig(BaseModel):
         ):
             try:
                 return json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 return text
         return text
 

@@ -145,7 +145,7 @@ def _project(direct_url: str) -> str | None:
         path = unquote(urlsplit(found["url"]).path)
         # file:///C:/project
         return path[1:].replace("/", os.sep) if os.name == "nt" else path
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 
 

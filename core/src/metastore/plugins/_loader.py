@@ -15,6 +15,7 @@ from metastore.errors import FlavorError, Offender
 from metastore.plugins._finder import FoundFlavor
 from metastore.plugins._flavor import INTERFACE_VERSION, Flavor
 from metastore.plugins._hooks import plugin_manager
+from metastore.plugins._told import told
 
 __all__ = ["IncompatibleFlavorError", "broken", "load", "load_in_time", "load_module"]
 
@@ -145,8 +146,7 @@ def _whatever_it_does(found: FoundFlavor) -> Iterator[None]:
         raise broken(found, _not_there(found, error)) from error
     # SystemExit included.
     except BaseException as error:
-        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise broken(found, f"{said.splitlines()[0][:200]}, while loading {found.value}") from error
+        raise broken(found, f"{told(error)}, while loading {found.value}") from error
 
 
 def _not_there(found: FoundFlavor, error: ModuleNotFoundError) -> str:

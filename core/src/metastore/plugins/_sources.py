@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from metastore.errors import FlavorError, InvalidError, Offender
 from metastore.plugins._flavor import Flavor
+from metastore.plugins._told import told
 
 if TYPE_CHECKING:
     from metastore.base import BaseMetadataStore
@@ -89,9 +90,8 @@ def load_source(source: str) -> type[BaseMetadataStore]:
         raise
     # A stranger's module may raise anything at all, SystemExit included.
     except BaseException as error:
-        said = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise FlavorError(
-            f"{path} cannot be imported ({said})",
+            f"{path} cannot be imported ({told(error)})",
             hint="correct it; what is registered, 'metastore flavor unregister' forgets",
             offender=offender,
         ) from error

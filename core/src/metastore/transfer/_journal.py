@@ -166,7 +166,7 @@ class Journal:
                 whole += len(line)
             if self._write and whole < path.stat().st_size:
                 os.truncate(path, whole)
-        with suppress(FileNotFoundError, ValueError, TypeError):
+        with suppress(FileNotFoundError, ValueError, TypeError, RecursionError):
             number, kind, sources, fingerprints = json.loads(self._beside.read_bytes())
             if number == self._batches:
                 self.intent = Intent(NodeKind(kind), sources, fingerprints)
@@ -187,7 +187,7 @@ class Journal:
             if merged:
                 ids.merged.update(sources)
             self._batches += 1
-        except (ValueError, TypeError, KeyError, OverflowError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             if isinstance(error, InvalidError):
                 raise
             raise InvalidError(

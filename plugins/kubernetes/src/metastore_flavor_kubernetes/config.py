@@ -141,7 +141,7 @@ class KubernetesConfig(ClusterConfig, EngineConfig):
             return items
         try:
             return tuple(json.loads(each) if isinstance(each, str) else each for each in items)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ValueError("a toleration is a JSON object") from None
 
     @model_validator(mode="after")
