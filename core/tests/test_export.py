@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 
 from metastore import transfer
 from metastore.batch import Batch
-from metastore.errors import InvalidError
+from metastore.errors import InvalidError, StorageError
 from metastore.memory import MemoryMetadataStore
 from metastore.model import EventType, NodeKind, PropertyKind
 from metastore.testing import compare_stores, replay
@@ -191,3 +191,100 @@ def test_a_damaged_compressed_file(filled: MemoryMetadataStore, tmp_path: Path) 
         path.write_bytes(content)
         with pytest.raises(InvalidError, match="cannot be read"):
             transfer.read_export(path)
+
+
+_NONE = {
+    "a name that is no text": ("artifact", {"name": 3}),
+    "a uri that is none": ("artifact", {"uri": None}),
+    "a time that is no number": ("artifact", {"create_time_ms": "x"}),
+    "a time beyond 64 bits": ("artifact", {"create_time_ms": 2**63}),
+    "an external id in a list": ("artifact", {"external_id": ["x"]}),
+    "half a character": ("artifact", {"name": "\ud800"}),
+    "a key that is half a character": ("artifact", {"custom_properties": {"\ud800": 1}}),
+    "a number that is a truth": ("event", {"execution_id": True}),
+    "a number that is an object": ("event", {"artifact_id": {"double": []}}),
+    "a path with a fraction": ("event", {"path": [0.5]}),
+    "a version that is a number": ("type", {"version": 3}),
+    "a link to a text": ("attribution", {"context_id": "1"}),
+}
+
+
+@pytest.mark.parametrize(("row", "changes"), _NONE.values(), ids=_NONE.keys())
+def test_fields_of_other_kinds(
+    filled: MemoryMetadataStore, tmp_path: Path, row: str, changes: dict[str, object]
+) -> None:
+    """A field of a row that no store can hold is said with its line."""
+    lines = _text(filled).splitlines()
+    at = next(n for n, line in enumerate(lines) if json.loads(line).get("row") == row)
+    lines[at] = json.dumps(json.loads(lines[at]) | changes)
+    path = _file(tmp_path, "\n".join(lines) + "\n")
+    with pytest.raises(InvalidError, match=f"line {at + 1} of "):
+        transfer.read_export(path)
+
+
+def test_a_struct_nested_too_deeply(filled: MemoryMetadataStore, tmp_path: Path) -> None:
+    """Neither the parser's stack nor ours is exceeded."""
+    lines = _text(filled).splitlines()
+    at = next(n for n, line in enumerate(lines) if json.loads(line).get("row") == "artifact")
+    for levels in (40, 300, 480, 100_000):
+        deep = '{"struct":{"a":' * levels + "1" + "}}" * levels
+        changed = dict(json.loads(lines[at]), custom_properties={"deep": "HERE"})
+        text = json.dumps(changed).replace('"HERE"', deep)
+        path = _file(tmp_path, "\n".join([*lines[:at], text, *lines[at + 1 :]]) + "\n")
+        with pytest.raises(InvalidError, match=f"line {at + 1} of "):
+            transfer.read_export(path)
+
+
+def test_what_stands_twice(tmp_path: Path) -> None:
+    """Names, external ids, events, links and keys of types are there once, and parents have no
+    circle; the line that breaks it is said before anything is written.
+    """
+    store = MemoryMetadataStore.open()
+    batch = Batch()
+    for kind in NodeKind:
+        batch.type(kind, "T", external_id=f"type of {kind.label}")
+        batch.type(kind, "U", external_id=f"other type of {kind.label}")
+    artifacts = [batch.artifact("T", name=n, external_id=f"x{n}") for n in "ab"]
+    execution = batch.execution("T")
+    contexts = [batch.context("T", name=n) for n in "ab"]
+    for artifact in artifacts:
+        batch.event(artifact, execution, EventType.OUTPUT)
+        batch.attribution(contexts[0], artifact)
+    batch.parent(contexts[0], contexts[1])
+    store.write(batch)
+    lines = [json.loads(line) for line in _text(store).splitlines()]
+
+    def refused(row: str, what: str, **changes: object) -> None:
+        rows = [n for n, line in enumerate(lines) if line.get("row") == row]
+        changed = [*lines]
+        at = rows[1] if len(rows) > 1 else rows[0] + 1
+        if len(rows) > 1:
+            changed[at] = lines[at] | changes
+        else:
+            changed.insert(at, lines[rows[0]] | changes)
+        text = "".join(json.dumps(line) + "\n" for line in changed)
+        with pytest.raises(InvalidError, match=f"line {at + 1} of .*{what}"):
+            transfer.read_export(_file(tmp_path, text))
+
+    first = {
+        row: next(each for each in lines if each.get("row") == row) for row in ("event", "type")
+    }
+    refused("artifact", "has the name of a line above", name="a")
+    refused("artifact", "has the external id of a line above", external_id="xa")
+    refused("type", "has the external id of a line above", external_id=first["type"]["external_id"])
+    refused("type", "has the key of a line above", name=first["type"]["name"])
+    refused("event", "has the event of a line above", artifact_id=first["event"]["artifact_id"])
+    refused("attribution", "has the link of a line above", other_id=1)
+    refused("parent context", "its own ancestor", context_id=2, other_id=1)
+
+
+def test_what_is_no_file_is_not_replaced(filled: MemoryMetadataStore, tmp_path: Path) -> None:
+    """An export to a pipe or a device is refused: a file would take its place."""
+    import os
+    import stat
+
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(StorageError, match="is no file"), transfer.written_text(pipe) as file:
+        transfer.export(filled, file)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)

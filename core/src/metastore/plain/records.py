@@ -81,7 +81,7 @@ def row_of(record: Record) -> Row:
     """
     try:
         return _row_of(dict(record))
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         # Without what stands in it, which may be values of properties.
         raise StorageError(
             f"a stored record is no row of a store ({type(error).__name__})",

@@ -12,6 +12,7 @@ import io
 import json
 import lzma
 import os
+import secrets
 from array import array
 from bisect import bisect_left
 from collections import Counter
@@ -225,7 +226,14 @@ def written_text(path: Path) -> Iterator[IO[str]]:
     StorageError
         It cannot be written; what was there is there.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part{path.suffix}")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise StorageError(
+            f"{path} is no file, and would be replaced by one",
+            hint="name another one, or write - for the standard output",
+            offender=Offender("file", name=str(path)),
+        )
+    # A name that nobody can have put a link under.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part{path.suffix}")
     try:
         # This user's alone: it holds all that the store does.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -19,12 +19,14 @@ from metastore.model import (
     Context,
     Event,
     Execution,
+    LinkKind,
     NodeKind,
     Type,
 )
 from metastore.plain import Row, StoredLink, Tables, row_of
 from metastore.transfer._export import FORMAT, SIMPLE_NUMBERS, VERSION, opened_text
-from metastore.values import BadValueError, clean_value, kind_of
+from metastore.transfer._rows import Uniques, check_row
+from metastore.values import BadValueError, kind_of
 
 __all__ = ["read_export"]
 
@@ -72,6 +74,7 @@ class _Reader:
         self._counts = Counter[str]()
         self._end: dict[str, int] | None = None
         self._types: dict[int, Type] = {}
+        self._uniques = Uniques()
         for type in self._tables.types.values():
             self._types[SIMPLE_NUMBERS[type.kind, type.name]] = type
         self._last_simple = max(self._tables.types)
@@ -103,7 +106,8 @@ class _Reader:
         else:
             try:
                 row = row_of(record)
-            except StorageError:
+                check_row(row)
+            except (StorageError, BadValueError):
                 raise self.wrong(line, "is no row of a store") from None
             self._counts[str(record["row"])] += 1
             self._load(line, row)
@@ -129,14 +133,23 @@ class _Reader:
         elif isinstance(row, StoredLink):
             self._check_end(line, NodeKind.CONTEXT, row.context_id)
             self._check_end(line, row.kind.other, row.other_id)
+            if row.kind is LinkKind.PARENT and self._uniques.is_circle(
+                row.context_id, row.other_id
+            ):
+                raise self.wrong(line, "makes a context its own ancestor")
         else:
             row = self._node(line, row)
+        twice = self._uniques.twice(row, _KINDS.get(type(row)))
+        if twice is not None:
+            raise self.wrong(line, f"has the {twice} of a line above")
         self._tables.load([row])
 
     def _type(self, line: int, row: Type) -> Type:
         if row.id != self._counts["type"] or not row.name:
             raise self.wrong(line, "is a type without a name, or not in its place")
-        self._types[row.id] = replace(row, id=self._last_simple + row.id)
+        self._types[row.id] = replace(
+            row, id=self._last_simple + row.id, version=row.version or None
+        )
         return self._types[row.id]
 
     def _node(self, line: int, row: AnyNode) -> AnyNode:
@@ -146,14 +159,9 @@ class _Reader:
             raise self.wrong(line, f"is of a type that is no {kind.label} type of the file")
         if row.id != self._counts[kind.label] or (kind is NodeKind.CONTEXT and not row.name):
             raise self.wrong(line, "is a node without a name, or not in its place")
-        try:
-            for key, value in row.properties.items():
-                if kind_of(clean_value(value)) is not found.properties.get(key):
-                    raise self.wrong(line, f"has the property {key!r}, which its type does not")
-            for value in row.custom_properties.values():
-                clean_value(value)
-        except (BadValueError, KeyError, TypeError):
-            raise self.wrong(line, "has a value that no property can have") from None
+        for key, value in row.properties.items():
+            if kind_of(value) is not found.properties.get(key):
+                raise self.wrong(line, f"has the property {key!r}, which its type does not")
         return replace(row, type_id=found.id, type=found.name)
 
     def _check_end(self, line: int, kind: NodeKind, id: int) -> None:
