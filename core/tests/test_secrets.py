@@ -485,3 +485,19 @@ def test_debug_shows_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InvalidError) as raised:
         cli.main(["run", "list", "--debug"], prog_name="metastore")
     assert CANARY not in "".join(traceback.format_exception(raised.value))
+
+
+def test_a_kept_secret_has_no_foreseen_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the folder was open to others, a link of theirs in it leads no secret anywhere."""
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    theirs = tmp_path / "theirs"
+    monkeypatch.setattr("secrets.token_hex", lambda count: "0" * 2 * count)
+    (folder / f".s.f.00000000.{os.getpid()}").symlink_to(theirs)
+    reference = keep_secret(tmp_path, "s", "f", CANARY)
+    assert not theirs.exists()
+    path = Path(reference.removeprefix("file:"))
+    assert path.read_text() == CANARY
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600

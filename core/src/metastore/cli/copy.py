@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -184,9 +185,10 @@ def journal_path(names: tuple[str, str]) -> Path | None:
 @contextmanager
 def _map(path: Path) -> Iterator[Callable[[NodeKind, int, int], None]]:
     """Writes which id became which into a file, which is there when all of it is."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    # A name that nobody can have put a link under.
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
     try:
-        with open(temporary, "w", encoding="utf-8", newline="") as file:
+        with open(temporary, "x", encoding="utf-8", newline="") as file:
             yield _map_writer(file, as_csv=path.suffix.lower() == ".csv")
         os.replace(temporary, path)
     finally:
