@@ -22,7 +22,15 @@ import grpc
 import trustme
 from grpc import StatusCode
 
-from metastore import Batch, MetastoreError, NodeKind, NodeQuery, NotAStoreError, StorageError
+from metastore import (
+    Batch,
+    InvalidError,
+    MetastoreError,
+    NodeKind,
+    NodeQuery,
+    NotAStoreError,
+    StorageError,
+)
 from metastore.model import PropertyKind
 from metastore_flavor_kubeflow import KubeflowConfig, KubeflowMetadataStore
 
@@ -242,3 +250,16 @@ def test_an_answer_that_is_no_message(capfd: pytest.CaptureFixture[str]) -> None
     ):
         _open(port, connect_timeout=20)
     assert capfd.readouterr() == ("", "")
+
+
+def test_half_of_a_pair_is_asked_for_in_vain() -> None:
+    """Half of a surrogate pair in a question is `InvalidError`: no message can hold it."""
+    with engine_service() as port:
+        config = KubeflowConfig(host="127.0.0.1", port=port)
+        with closing(KubeflowMetadataStore.open(config)) as store:
+            for query in (
+                NodeQuery(NodeKind.ARTIFACT, uris=["\ud800"]),
+                NodeQuery(NodeKind.ARTIFACT, external_ids=["\ud800"]),
+            ):
+                with pytest.raises(InvalidError, match="surrogate"):
+                    store.read_nodes(query)

@@ -9,6 +9,7 @@ import pytest
 import metastore
 from metastore import FlavorNotFoundError, InvalidError, StoreURL
 from metastore_flavor_mysql import MySQLConfig
+from metastore_flavor_mysql._texts import as_mlmd, from_mlmd
 
 
 def parse(url: str) -> MySQLConfig:
@@ -85,3 +86,11 @@ def test_two_configs_of_one_store(one: dict[str, Any], other: dict[str, Any], sa
     """A store is known by its hosts and its database, whoever logs in."""
     configs = [MySQLConfig(**{"host": "a", "database": "d", **each}) for each in (one, other)]
     assert (configs[0].identity() == configs[1].identity()) is same
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\udc00b", "é", "\U0001f600"])
+def test_text_as_mlmd_has_it(text: str) -> None:
+    """Whatever is asked for has a form, half of a surrogate pair too, which nothing stored has."""
+    stored = as_mlmd(text)
+    assert all(each < "\ud800" for each in stored)
+    assert (from_mlmd(stored) == text) == (not any("\ud800" <= each <= "\udfff" for each in text))

@@ -27,7 +27,8 @@ def as_mlmd(text: str) -> str:
     """The text as its client would have stored it."""
     if text.isascii():
         return text
-    return text.encode().decode("latin1").translate(_TO_LETTER)
+    # Half of a surrogate pair, too: whoever asks whether it can be stored is told by another check.
+    return text.encode("utf-8", "surrogatepass").decode("latin1").translate(_TO_LETTER)
 
 
 def from_mlmd(text: str) -> str:

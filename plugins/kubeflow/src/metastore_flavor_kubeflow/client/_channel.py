@@ -225,10 +225,18 @@ class Channel:
         ------
         CallError
             It failed with one of the codes that the caller accepts.
+        InvalidError
+            A text that is asked for is none.
         MetastoreError
             It failed.
         """
-        request, waits = request_of(rpc)(**fields), Waits(self.retry_timeout)
+        try:
+            request, waits = request_of(rpc)(**fields), Waits(self.retry_timeout)
+        except UnicodeError:
+            raise InvalidError(
+                "a text that is asked for holds half of a surrogate pair, which is no Unicode text",
+                hint="no store holds such a text",
+            ) from None
         while True:
             try:
                 return self.once(rpc, request)
