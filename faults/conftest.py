@@ -6,11 +6,19 @@ import json
 import os
 import platform
 import sqlite3
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+# The tests of the flavors know how their servers are started.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+if TYPE_CHECKING:
+    from plugins.mysql.tests.servers import Server
 
 RESULTS = Path(__file__).parent / "results"
 FIGURES = "figures"
@@ -23,6 +31,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="as often and as long as docs/reliability.md says; figures go to faults/results",
     )
+
+
+@pytest.fixture(autouse=True)
+def _nobodys_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nobody's own stores and settings are in reach, for other processes neither."""
+    for name in list(os.environ):
+        ours = name.startswith("METASTORE_") and not name.startswith("METASTORE_TEST_")
+        if ours or name.startswith("KUBE"):
+            monkeypatch.delenv(name)
+    for name, folder in (("HOME", "home"), ("XDG_CONFIG_HOME", "xdg"), ("XDG_DATA_HOME", "data")):
+        monkeypatch.setenv(name, str(tmp_path / folder))
+    monkeypatch.setenv("METASTORE_CONFIG", str(tmp_path / "config" / "config.toml"))
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[Server]:
+    """A MariaDB server of this test process's own."""
+    from plugins.mysql.tests import servers
+
+    with servers.mariadb() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,1 @@
+"""What the hostile harnesses share: how input is damaged, which texts are odd, where they go."""
