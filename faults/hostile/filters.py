@@ -28,6 +28,9 @@ class _Author(FilterAuthor):
 
     def text(self) -> str:
         """A filter."""
+        if self._chance.random() < 0.5:
+            # One alone: joined with others, it seldom decides.
+            return self._predicate() if self._chance.random() < 0.6 else self._plain()
         text = self.condition()
         for _ in range(self._chance.choice((0, 0, 0, 1, 3))):
             text = f"{self._one('', 'NOT ')}({text}) {self._one('AND', 'or')} {self.condition(2)}"
@@ -38,6 +41,22 @@ class _Author(FilterAuthor):
             for word in ("AND", "OR", "NOT", "IN", "LIKE", "IS", "NULL", "BETWEEN"):
                 text = text.replace(f" {word} ", f" {self._one(word.lower(), word.title())} ")
         return text
+
+    def _plain(self) -> str:
+        """A field against a value that nodes have, or one beside it."""
+        sign = self._one("=", "!=", "<", "<=", ">", ">=")
+        own = self._one("properties", "custom_properties")
+        return str(
+            self._one(
+                f"{own}.{self._one('i', 'd')} {sign} {self._one(0, 1, -1, 2, 5, 0.5, -1.5)}",
+                f"{own}.s {sign} {self._one(*self._texts)}",
+                f"id {sign} {self._chance.randint(1, 6)}",
+                f"create_time_since_epoch {sign} {self._chance.randint(1, 3)}",
+                f"last_update_time_since_epoch {sign} create_time_since_epoch",
+                f"type {sign} 'T'",
+                f"LENGTH(name) {sign} {self._chance.randint(1, 4)}",
+            )
+        )
 
 
 def written(chance: random.Random, kind: NodeKind, words: Words = PLAIN) -> str:
