@@ -190,10 +190,15 @@ def test_settings_from_the_environment(
     classes = {
         name: config_class(registry.get(name)) for name in ("mysql", "kubeflow", "kubernetes")
     }
-    for number in range(size(400, 20_000)):
-        flavor = chance.choice(list(classes))
-        setting = chance.choice(classes[flavor].settings(flavor))
-        text = chance.choice((noise(chance), chance.choice(_WORDS), damaged_text(chance, "true")))
+    pairs = [(name, each) for name in classes for each in classes[name].settings(name)]
+    # Every word in every setting, and then what chance brings.
+    every = [(*pair, word) for pair in pairs for word in _WORDS]
+    for number in range(len(every) + size(200, 20_000)):
+        if number < len(every):
+            flavor, setting, text = every[number]
+        else:
+            flavor, setting = chance.choice(pairs)
+            text = chance.choice((noise(chance), damaged_text(chance, "true")))
         try:
             monkeypatch.setenv(setting.variable, text)
         except (ValueError, UnicodeEncodeError):
