@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 import pytest
@@ -94,3 +95,12 @@ def test_text_as_mlmd_has_it(text: str) -> None:
     stored = as_mlmd(text)
     assert all(each < "\ud800" for each in stored)
     assert (from_mlmd(stored) == text) == (not any("\ud800" <= each <= "\udfff" for each in text))
+
+
+def test_a_password_where_a_port_belongs() -> None:
+    """A URL that lacks its host has the password in the port's place: no variable shows it."""
+    with pytest.raises(InvalidError, match="names no database") as raised:
+        metastore.connect("mysql://me:c4n4ry")
+    for frame, _ in traceback.walk_tb(raised.value.__traceback__):
+        if "metastore" in frame.f_globals.get("__name__", ""):
+            assert "c4n4ry" not in repr(frame.f_locals), frame

@@ -29,7 +29,7 @@ from metastore.plugins._secret import Masked, Secret
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["FlavorConfig", "Setting", "StoreURL", "without_environment"]
+__all__ = ["FlavorConfig", "Hidden", "Setting", "StoreURL", "without_environment"]
 
 
 class StoreURL(NamedTuple):
@@ -162,7 +162,7 @@ class FlavorConfig(BaseModel):
         settings = cls.settings(flavor)
         secrets = {each.name for each in settings if each.is_secret}
         # From here on none of them is a text, and a traceback shows no values.
-        fields = _Hidden(
+        fields = Hidden(
             (
                 name,
                 (Secret.parse(value) if name in secrets else cls._from_text(name, value))
@@ -172,7 +172,7 @@ class FlavorConfig(BaseModel):
             for name, value in fields.items()
         )
         variables = {each.variable: each.name for each in settings}
-        environment = _Hidden(
+        environment = Hidden(
             (name, cls._from_environment(name, os.environ[variable]))
             for variable, name in variables.items()
             if _uses_environment.get() and name not in fields and variable in os.environ
@@ -246,7 +246,7 @@ class FlavorConfig(BaseModel):
         return text
 
 
-class _Hidden(dict[str, object]):
+class Hidden(dict[str, object]):
     """Fields, of which `repr` shows the names."""
 
     def __repr__(self) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from pydantic import Field
 
 from metastore.errors import InvalidError, Offender
-from metastore.plugins._config import FlavorConfig, StoreURL
+from metastore.plugins._config import FlavorConfig, Hidden, StoreURL
 from metastore.plugins._secret import Masked, Secret
 from metastore.sql.paths import check_path, path_in_url
 
@@ -145,7 +145,8 @@ class ServerConfig(EngineConfig):
                 f"{form}",
                 offender=Offender("store"),
             )
-        given = {name: text for name, text in _Login.parse(url)._asdict().items() if text}
+        # Hidden from tracebacks: where the @ and the host are missing, a password is the port.
+        given = Hidden((name, text) for name, text in _Login.parse(url)._asdict().items() if text)
         twice = sorted(given.keys() & url.options.keys())
         if twice:
             raise InvalidError(
