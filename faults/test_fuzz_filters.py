@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -59,9 +60,9 @@ def _many(
 
         if per_input:
             with cpu_limit(_SECONDS, shown):
-                outcomes.of(lambda kind=kind, text=text: Filter.parse(kind, text), shown)
+                outcomes.of(partial(Filter.parse, kind, text), shown)
         else:
-            outcomes.of(lambda kind=kind, text=text: Filter.parse(kind, text), shown)
+            outcomes.of(partial(Filter.parse, kind, text), shown)
     return outcomes
 
 

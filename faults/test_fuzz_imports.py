@@ -7,6 +7,7 @@ import io
 import json
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +128,7 @@ def test_exports(part: int, lines: list[str], tmp_path: Path, size: Size, figure
             continue
         target = MemoryMetadataStore.open()
         with cpu_limit(10, shown):
-            report = copies.of(
-                lambda source=source, target=target: transfer.copy(source, target), shown
-            )
+            report = copies.of(partial(transfer.copy, source, target), shown)
         if report is None:
             # Whoever refuses in the middle leaves half of it behind.
             assert sum(target.count(NodeQuery(kind)) for kind in NodeKind) == 0, shown()
@@ -162,7 +161,7 @@ def test_compressed_exports(lines: list[str], tmp_path: Path, size: Size, figure
             return f"input {number} of seed 8, {path.suffix}: {path.read_bytes()!r}"
 
         with cpu_limit(10, shown):
-            outcomes.of(lambda path=path: transfer.read_export(path), shown)
+            outcomes.of(partial(transfer.read_export, path), shown)
     assert set(outcomes.refused) <= {"InvalidError"}
     figures(seed=8, **outcomes.figures())
 

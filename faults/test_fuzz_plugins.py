@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -142,7 +143,7 @@ def test_metadata(site: Path, size: Size, figures: Figures) -> None:
                     *("fine", "memory", "sqlite", "mysql", "kubeflow", "kubernetes"),
                 ):
                     listed += 1
-                    outcomes.of(lambda name=each.name, registry=registry: registry.get(name), shown)
+                    outcomes.of(partial(registry.get, each.name), shown)
             if number % 10 == 0:
                 statuses = FlavorRegistry.discover().statuses()
                 assert all(each.reason or each.flavor for each in statuses), shown()

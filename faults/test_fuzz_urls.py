@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -105,7 +106,7 @@ def test_urls(part: int, tmp_path: Path, size: Size, figures: Figures) -> None:
             return _shown(text, number, part)
 
         with cpu_limit(10, shown):
-            found = outcomes.of(lambda text=text: target_of(text), shown)
+            found = outcomes.of(partial(target_of, text), shown)
         if found is None:
             continue
         # What is said of it can be said, in one text without what no terminal should see.
@@ -207,12 +208,8 @@ def test_settings_from_the_environment(
         def shown(name: str = setting.variable, text: str = text, number: int = number) -> str:
             return f"input {number} of seed 5: {name}={text[:300]!r}"
 
-        outcomes.of(
-            lambda flavor=flavor: classes[flavor].checked(
-                flavor, {"user": "u", "database": "d"} if flavor == "mysql" else {}
-            ),
-            shown,
-        )
+        given = {"user": "u", "database": "d"} if flavor == "mysql" else {}
+        outcomes.of(partial(classes[flavor].checked, flavor, given), shown)
         monkeypatch.delenv(setting.variable)
     figures(seed=5, **outcomes.figures())
 

@@ -79,12 +79,12 @@ def _everywhere(store: BaseMetadataStore, schema: Callable[[], Any]) -> dict[str
             lambda text=text: view.find_run(text),
             lambda text=text: view.pipeline(text),
             lambda text=text: view.type(ARTIFACT, text, text),
-            lambda text=text: view.artifact(text),  # type: ignore[arg-type]  # the test's point
-            lambda text=text: store.read_nodes(NodeQuery(ARTIFACT, ids=[text])),  # type: ignore[list-item]  # likewise
+            lambda text=text: view.artifact(text),
+            lambda text=text: store.read_nodes(NodeQuery(ARTIFACT, ids=[text])),
             lambda text=text: store.read_types(
                 TypeQuery(ARTIFACT, [TypeKey(ARTIFACT, text, text)])
             ),
-            lambda text=text: store.read_nodes(NodeQuery(ARTIFACT, limit=text)),  # type: ignore[arg-type]  # likewise
+            lambda text=text: store.read_nodes(NodeQuery(ARTIFACT, limit=text)),
         ):
             asked += 1
             try:

@@ -176,7 +176,7 @@ def test_no_failing_command_shows_a_secret(
     work = tmp_path / "work"
     work.mkdir()
     secrets, said, commands = _secrets(places), [], 0
-    names = []
+    names: list[tuple[str, str]] = []
     for number, (why, url) in enumerate(failing.items()):
         for reference in [*places][: size(1, len(places))] if number else places:
             name = f"s{len(names)}"

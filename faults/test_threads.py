@@ -74,14 +74,14 @@ def test_forks(flavor: str, url_of: Callable[[str], str], size: Size, figures: F
     url = url_of(flavor)
     if flavor == "memory":
         # A child has a copy of its own: what it writes is its own, and the parent's is untouched.
-        found = _memory_after_fork()
-        figures(**found)
+        figures(**_memory_after_fork())
         return
     found = _done("forks", url, seed=2, rounds=size(2, 40), children=4)
-    assert found["said"].get("wrote", 0) + found["said"].get("ForkError", 0) > 10
-    assert found["said"].get("closed", 0) > 0
-    assert set(found["said"]) <= {"wrote", "ForkError", "closed"}
-    figures(seed=2, batches=found["batches"], **found["said"])
+    said: dict[str, int] = found["said"]
+    assert said.get("wrote", 0) + said.get("ForkError", 0) > 10
+    assert said.get("closed", 0) > 0
+    assert set(said) <= {"wrote", "ForkError", "closed"}
+    figures(seed=2, batches=found["batches"], **said)
 
 
 def _memory_after_fork() -> dict[str, object]:
