@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import random
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from plugins.mysql.tests import servers
+from plugins.mysql.tests.servers import Server
 
 # The tests of the flavors know how their servers are started.
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -64,6 +67,33 @@ def long(request: pytest.FixtureRequest) -> bool:
 def size(long: bool) -> Callable[[int, int], int]:
     """``size(quick, long)``: how often, or how long, in the form that runs."""
     return lambda quick, in_full: in_full if long else quick
+
+
+@pytest.fixture
+def chance(request: pytest.FixtureRequest) -> random.Random:
+    """Random choices of a seed, which a failure prints; `METASTORE_TEST_SEED` sets it."""
+    seed = os.environ.get("METASTORE_TEST_SEED") or str(random.SystemRandom().getrandbits(32))
+    # Captured: pytest shows it where the test fails.
+    sys.stdout.write(f"METASTORE_TEST_SEED={seed} {request.node.name}\n")
+    return random.Random(seed)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _nobodys_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nobody's own stores and settings are in reach, nor in that of processes that tests start."""
+    for name in [name for name in os.environ if name.startswith("METASTORE_")]:
+        if not name.startswith("METASTORE_TEST_"):
+            del os.environ[name]
+    os.environ["METASTORE_CONFIG"] = str(tmp_path_factory.mktemp("config") / "config.toml")
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[Server]:
+    """A MariaDB server; without one the test fails, or is left out by METASTORE_TEST_WITHOUT."""
+    if "mariadb" in os.environ.get("METASTORE_TEST_WITHOUT", "").replace(",", " ").split():
+        pytest.skip("METASTORE_TEST_WITHOUT names mariadb")
+    with servers.mariadb() as server:
+        yield server
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
