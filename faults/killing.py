@@ -39,11 +39,19 @@ def wait_until(happened: Callable[[], bool], what: str) -> None:
 class Writer:
     """A process that writes, and what is known of its batches."""
 
-    def __init__(self, forks: Forks, folder: Path, url: str, name: str, **more: Any) -> None:
+    def __init__(
+        self,
+        forks: Forks,
+        folder: Path,
+        name: str,
+        *,
+        action: str = "faults.writers:write",
+        **arguments: Any,
+    ) -> None:
         self.name = name
         self.ledger = Ledger(folder / f"ledger of {name}", make=True)
         self._fork: Fork = forks.start(
-            "faults.writers:write", url=url, ledger=str(self.ledger.path), writer=name, **more
+            action, ledger=str(self.ledger.path), writer=name, **arguments
         )
 
     def wait_for_begin(self, number: int) -> None:
@@ -176,7 +184,7 @@ class Campaign:
 
     def _start(self, url: str) -> Writer:
         self._number += 1
-        return Writer(self.forks, self.folder, url, f"w{self._number}", wrong=self.wrong)
+        return Writer(self.forks, self.folder, f"w{self._number}", url=url, wrong=self.wrong)
 
     def _kill(self, writer: Writer) -> None:
         time.sleep(self.chance.uniform(0, self.longest))
