@@ -89,7 +89,7 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 def test_an_existing_file_keeps_its_journal_mode(
     journal: str, tmp_path: Path, traced: list[tuple[str, str]]
 ) -> None:
-    """A file that is there is read and written in the journal mode it has, with FULL syncs."""
+    """A file that is there keeps the journal mode it has; its folder is synced, too."""
     path = tmp_path / "store.db"
     open_file(path).close()
     database = sqlite3.connect(path)
@@ -102,7 +102,7 @@ def test_an_existing_file_keeps_its_journal_mode(
         # Truncate and persist belong to a connection, not to the file.
         assert _ask(path, "PRAGMA journal_mode") == [(kept,)]
     assert _ask(path, "PRAGMA journal_mode") == [(kept,)]
-    assert {mode for _, mode in traced} == {"FULL"}
+    assert {mode for _, mode in traced} == {"EXTRA"}
 
 
 def test_a_new_file_has_a_write_ahead_log(tmp_path: Path, traced: list[tuple[str, str]]) -> None:
@@ -110,7 +110,7 @@ def test_a_new_file_has_a_write_ahead_log(tmp_path: Path, traced: list[tuple[str
     path = tmp_path / "store.db"
     open_file(path).close()
     assert _ask(path, "PRAGMA journal_mode") == [("wal",)]
-    assert {mode for _, mode in traced} == {"FULL"}
+    assert {mode for _, mode in traced} == {"EXTRA"}
     assert set(fingerprint(path)) == {"store.db"}
 
 

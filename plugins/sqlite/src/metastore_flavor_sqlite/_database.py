@@ -130,8 +130,10 @@ class SQLiteDatabase(Database):
             how = "mode=rwc" if self.may_create else "mode=rw"
             connection = self._open_file(_uri(self._path, how))
         with _closed_on_error(connection):
-            # Every write is on the disk when it returns, in both journal modes.
-            connection.execute("PRAGMA synchronous = FULL")
+            # Every write is on the disk when it returns, in both journal modes: with FULL the
+            # folder is not synced once the journal is removed, which may come back after a loss of
+            # power and take the last batch back.  With a write-ahead log it is the same as FULL.
+            connection.execute("PRAGMA synchronous = EXTRA")
             connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_OF_LOG}")
         return connection
 

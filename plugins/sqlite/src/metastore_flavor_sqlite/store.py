@@ -33,7 +33,7 @@ class SQLiteMetadataStore(SQLMetadataStore):
     Files that it makes use the write-ahead log; files of others keep their journal mode, because
     ML Metadata processes cannot share a file with a write-ahead log (they begin deferred and get
     SQLITE_BUSY_SNAPSHOT at once).  Either way a write is on the disk when it returns
-    (``synchronous=FULL``).
+    (``synchronous=EXTRA``).
     """
 
     _file: tuple[int, int] | None = None
