@@ -18,6 +18,7 @@ import metastore
 from metastore import (
     Artifact,
     Batch,
+    BusyError,
     EventQuery,
     EventType,
     InvalidError,
@@ -28,8 +29,10 @@ from metastore import (
     NodeQuery,
     NotAStoreError,
     OpenMode,
+    OutcomeUnknownError,
     PropertyKind,
     Proto,
+    StorageError,
     StoreURL,
 )
 from metastore.query import Cursor, OrderBy, TypeQuery
@@ -37,6 +40,7 @@ from metastore.rules import Planner
 from metastore.values import same_value
 from metastore_flavor_sqlite import SQLiteConfig, SQLiteMetadataStore
 from metastore_flavor_sqlite._database import SQLiteDatabase
+from metastore_flavor_sqlite._errors import translate
 
 from .helpers import (
     ARTIFACT,
@@ -924,3 +928,23 @@ def test_a_snapshot_takes_no_write_of_its_thread(tmp_path: Path) -> None:
             with pytest.raises(metastore.InvalidError, match="inside a snapshot"):
                 store.write(batch)
         store.write(batch)
+
+
+# Failing disks.
+
+
+@pytest.mark.parametrize(
+    ("text", "committing", "kind"),
+    [
+        ("disk I/O error", False, StorageError),
+        ("disk I/O error", True, OutcomeUnknownError),
+        ("database or disk is full", True, StorageError),
+        ("database is locked", True, BusyError),
+    ],
+)
+def test_what_a_failing_commit_says(text: str, committing: bool, kind: type[Exception]) -> None:
+    """A disk that fails in COMMIT leaves open whether the batch is written: its frames may be in
+    the log, and found there when this process has died.
+    """
+    told = translate(sqlite3.OperationalError(text), "sqlite:///x.db", committing=committing)
+    assert type(told) is kind

@@ -315,6 +315,7 @@ class SQLiteDatabase(Database):
     @contextmanager
     def session(self, *, write: bool) -> Iterator[Session]:
         """A transaction; a writing one holds the file's write lock from its start."""
+        committing = False
         try:
             # Not `_connection`: every small read would pay for a second generator.
             connection, give_back = self._take()
@@ -331,6 +332,7 @@ class SQLiteDatabase(Database):
                     if process != os.getpid():
                         # A child that was forked inside the block: the transaction is not its own.
                         self._check_usable()
+                    committing = write
                     cursor.execute("COMMIT")
                 except BaseException:
                     connection.notes.clear()
@@ -350,7 +352,7 @@ class SQLiteDatabase(Database):
             if str(error) == "interrupted":
                 # Only by what a signal raised in the progress handler, where it was lost.
                 raise KeyboardInterrupt from None
-            raise translate(error, self.location) from error
+            raise translate(error, self.location, committing=committing) from error
 
     def close(self) -> None:
         """Close every connection that is not in use; the others when they come back."""

@@ -12,6 +12,7 @@ from metastore import (
     NotAStoreError,
     Offender,
     OpenError,
+    OutcomeUnknownError,
     ReadOnlyError,
     StorageError,
 )
@@ -21,8 +22,8 @@ __all__ = ["translate"]
 _TOO_LARGE = ("parser stack overflow", "Expression tree is too large", "too many arguments")
 
 
-def translate(error: Exception, location: str) -> MetastoreError:
-    """The error of ours that says what SQLite's says.
+def translate(error: Exception, location: str, *, committing: bool = False) -> MetastoreError:
+    """The error of ours that says what SQLite's says; `committing`: of a COMMIT.
 
     By its text: the numeric code is there from Python 3.11 on only.  SQLite's texts are fixed
     strings (sqlite3ErrStr in its source) and hold no values.
@@ -55,6 +56,15 @@ def translate(error: Exception, location: str) -> MetastoreError:
         return StorageError(
             f"there is no room on the disk for {location}; nothing was written",
             hint="make room, and try again",
+            offender=offender,
+        )
+    if committing and "I/O" in text:
+        # All of it may be in the log, or the journal gone, and only the sync behind it have failed:
+        # whoever opens the file after this process has died finds the batch.
+        return OutcomeUnknownError(
+            f"the disk failed while {location} was committed ({text}): the batch is written whole, "
+            "or not at all",
+            hint="check the disk, and look whether it is there before you write it again",
             offender=offender,
         )
     if "not a database" in text:
