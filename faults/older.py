@@ -1,9 +1,42 @@
-"""``python -m faults.older PATH VERSION``: ML Metadata gives a store an older schema."""
+"""Stores of older schemas; ``python -m faults.older PATH VERSION``: ML Metadata makes one so."""
 
 from __future__ import annotations
 
+import importlib.util
+import sqlite3
+import subprocess
 import sys
+from contextlib import closing
+from pathlib import Path
 from typing import Any
+
+import pytest
+
+import metastore
+from faults.forking import ROOT
+from faults.works import history
+
+__all__ = ["make_older", "needs_mlmd"]
+
+needs_mlmd = pytest.mark.skipif(
+    importlib.util.find_spec("ml_metadata") is None,
+    reason="without ml-metadata nothing makes a store of an older schema",
+)
+
+
+def make_older(path: Path, version: int, journal: str, runs: int) -> None:
+    """A store of an older schema with a history of so many runs."""
+    with metastore.connect(f"sqlite:///{path}") as store:
+        history(store, runs)
+    _set_journal(path, "delete")
+    command = [sys.executable, "-m", "faults.older", str(path), str(version)]
+    subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+    _set_journal(path, journal)
+
+
+def _set_journal(path: Path, journal: str) -> None:
+    with closing(sqlite3.connect(path)) as file:
+        assert file.execute(f"PRAGMA journal_mode = {journal}").fetchone() == (journal,)
 
 
 def _downgrade(path: str, version: int) -> None:

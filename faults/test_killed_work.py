@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import os
 import random
 import shutil
 import sqlite3
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,8 +20,9 @@ from plugins.mysql.tests.servers import Server
 import metastore
 from faults.batches import batch_of, check
 from faults.conftest import Figures
-from faults.forking import ROOT, Forks
+from faults.forking import Forks
 from faults.killing import Writer
+from faults.older import make_older, needs_mlmd
 from faults.works import STEPS, history, pruned, selection
 from metastore import (
     LinkKind,
@@ -165,10 +163,7 @@ def test_kills_while_a_database_is_made(
     figures(**kills.found)
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("ml_metadata") is None,
-    reason="without ml-metadata nothing makes a store of an older schema",
-)
+@needs_mlmd
 @pytest.mark.parametrize("journal", _JOURNALS)
 def test_kills_while_a_file_is_upgraded(
     journal: str,
@@ -182,12 +177,7 @@ def test_kills_while_a_file_is_upgraded(
     and the next upgrade brings it to its end.
     """
     old = tmp_path / "old.db"
-    with metastore.connect(url_of(old)) as store:
-        history(store, 100)
-    _with_journal(old, "delete")
-    command = [sys.executable, "-m", "faults.older", str(old), "6"]
-    subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
-    _with_journal(old, journal)
+    make_older(old, 6, journal, 100)
     expected = lines_of(url_of(old))
     kills = Kills(forks, chance)
     while kills.found["kills"] < size(6, 150):

@@ -304,6 +304,6 @@ def test_calls_that_fail(
             results=str(results),
             journal=journal,
             seed=chance.getrandbits(32),
-            times=size(40, 2000),
+            times=size(30, 1000),
         )
     figures(**json.loads(results.read_text()))

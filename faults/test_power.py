@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import shutil
@@ -21,25 +22,25 @@ from faults.batches import check
 from faults.conftest import Figures
 from faults.disk import Disk, Image
 from faults.forking import ROOT
+from faults.older import make_older, needs_mlmd
 from faults.recorded import ACKNOWLEDGED, STORE, label_of
 from faults.shim import Call, Sort
+from metastore import SchemaVersionError
+from metastore.transfer import export
 
 _BATCHES = 24
 """That are written while the power fails."""
 
 
-def _record(folder: Path, journal: str, synchronous: str) -> list[Call]:
-    """What a process that writes asks of the disk."""
-    (folder / "at").mkdir()
-    log = folder / "log"
+def _record(folder: Path, *words: str) -> list[Call]:
+    """What a Python process asks of the disk, of files in the folder."""
+    log = folder.with_name(f"calls of {folder.name}")
     subprocess.run(
-        [
-            *(sys.executable, "-m", "faults.recorded", str(folder / "at")),
-            *(journal, synchronous, str(_BATCHES)),
-        ],
+        [sys.executable, *words],
         check=True,
         cwd=ROOT,
-        env=os.environ | shim.environment(folder / "at", log),
+        env=os.environ | shim.environment(folder, log),
+        capture_output=True,
     )
     return [*shim.recorded(log)]
 
@@ -50,12 +51,11 @@ def _acknowledged(image: Image) -> int:
 
 
 def _images(
-    calls: list[Call], folder: Path, chance: random.Random, share: float
+    calls: list[Call], disk: Disk, chance: random.Random, share: float
 ) -> Iterator[tuple[str, int, int, Image]]:
     """What may be found after each call, or after a share of them: how it was made, after which
     call, how many batches had been acknowledged, and the files.
     """
-    disk = Disk(folder)
     for number, call in enumerate(calls):
         disk.hear(call)
         if chance.random() >= share or call.sort in (Sort.OPEN, Sort.CLOSE):
@@ -68,6 +68,13 @@ def _images(
             yield "torn", number, done, disk.torn(chance)
 
 
+def _write(image: Image, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for name, content in image.items():
+        (folder / name).write_bytes(content)
+
+
 class _Replay:
     """Images, looked at one after the other."""
 
@@ -77,10 +84,7 @@ class _Replay:
 
     def look(self, image: Image, acknowledged: int, *, begun: int) -> None:
         """Raise AssertionError unless the store of the image is as it must be."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._folder.mkdir()
-        for name, content in image.items():
-            (self._folder / name).write_bytes(content)
+        _write(image, self._folder)
         path = self._folder / STORE
         self.counts["images"] += 1
         journal = image.get(f"{STORE}-journal", b"")
@@ -106,10 +110,14 @@ def _replay(
     least: int = 0,
 ) -> Counter[str]:
     """Record, and look at the images of a share of the calls, once so many are acknowledged."""
-    calls = _record(folder, journal, synchronous)
+    at = folder / "at"
+    at.mkdir()
+    disk = Disk.of(at)
+    words = ("-m", "faults.recorded", str(at), journal, synchronous, str(_BATCHES))
+    calls = _record(at, *words)
     replay = _Replay(folder / "replayed")
     seen = set[int]()
-    for kind, number, acknowledged, image in _images(calls, folder / "at", chance, share):
+    for kind, number, acknowledged, image in _images(calls, disk, chance, share):
         key = hash((acknowledged, tuple(sorted(image.items()))))
         if acknowledged < least:
             continue
@@ -157,3 +165,53 @@ def test_a_store_that_does_not_sync_is_found_out(
     """
     with pytest.raises(AssertionError, match=r"[1-9]\d* acknowledged: "):
         _replay(tmp_path, journal, synchronous, chance, 0.5, least=1)
+
+
+@needs_mlmd
+@pytest.mark.parametrize("journal", ["wal", "delete"])
+def test_power_loss_while_a_file_is_upgraded(
+    journal: str,
+    tmp_path: Path,
+    chance: random.Random,
+    size: Callable[[int, int], int],
+    figures: Figures,
+) -> None:
+    """Whenever the power fails, the store is of the old schema or of the new one, and holds the
+    same; where it is of the new one, its backup is whole; once the command has ended, it is.
+    """
+    at = tmp_path / "at"
+    at.mkdir()
+    make_older(at / STORE, 6, journal, 20)
+    expected = lines_of(at / STORE)
+    disk = Disk.of(at)
+    calls = _record(at, "-m", "metastore", "upgrade", f"sqlite:///{at / STORE}")
+    found = Counter[str]()
+    folder = tmp_path / "replayed"
+    for _, _, _, image in _images(calls, disk, chance, size(4, 100) / 100):
+        _write(image, folder)
+        found["images"] += 1
+        found["of schema 10"] += _is_upgraded(folder, expected)
+    _write(disk.only_synced(), folder)
+    assert _is_upgraded(folder, expected)
+    figures(calls=len(calls), **found)
+
+
+def lines_of(path: Path) -> str:
+    """All that a store holds, as text."""
+    with metastore.connect(f"sqlite:///{path}", mode="r") as store:
+        text = io.StringIO()
+        export(store.backend, text)
+        assert list(store.backend.problems()) == []
+    return text.getvalue()
+
+
+def _is_upgraded(folder: Path, expected: str) -> bool:
+    """Whether the store is of the new schema; it holds what is expected, and so does a backup."""
+    assert lines_of(folder / STORE) == expected
+    try:
+        metastore.connect(f"sqlite:///{folder / STORE}", create=False).close()
+    except SchemaVersionError:
+        return False
+    (backup,) = folder.glob("*.before-schema-10.*Z")
+    assert lines_of(backup) == expected
+    return True
