@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metastore.errors import BusyError, InvalidError, MetastoreError, Offender, StorageError
+from metastore.files import put_in_place
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -168,7 +169,7 @@ def _write(target: Path, text: str) -> None:
             file.write(written)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, target)
+        put_in_place(name, target)
     except BaseException:
         with suppress(OSError):
             os.unlink(name)

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from metastore.errors import Offender, StorageError
+from metastore.files import put_in_place
 
 __all__ = ["forget_secret", "keep_secret"]
 
@@ -37,7 +38,7 @@ def keep_secret(folder: Path, store: str, field: str, secret: str) -> str:
                 file.write(secret)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, path)
+            put_in_place(Path(temporary), path)
         except BaseException:
             with suppress(OSError):
                 os.unlink(temporary)

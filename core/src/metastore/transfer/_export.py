@@ -24,6 +24,7 @@ from typing import IO, Any, cast
 
 from metastore.base import BaseMetadataStore
 from metastore.errors import InvalidError, Offender, StorageError
+from metastore.files import put_in_place
 from metastore.model import SIMPLE_TYPES, LinkKind, NodeKind, Type
 from metastore.plain import StoredLink, record_of
 from metastore.query import EventQuery, LinkQuery, NodeQuery, TypeQuery
@@ -249,7 +250,7 @@ def written_text(path: Path) -> Iterator[IO[str]]:
                 yield from _as_text(raw)
             raw.flush()
             os.fsync(raw.fileno())
-        os.replace(temporary, path)
+        put_in_place(temporary, path)
     except OSError as error:
         raise StorageError(
             f"{path} cannot be written: {error.strerror or error}",
