@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import metastore
-from faults import shim
+from faults import shim, works
 from faults.batches import check
 from faults.conftest import Figures
 from faults.disk import Disk, Image
@@ -194,6 +194,51 @@ def test_power_loss_while_a_file_is_upgraded(
     _write(disk.only_synced(), folder)
     assert _is_upgraded(folder, expected)
     figures(calls=len(calls), **found)
+
+
+def _replay_of_file(at: Path, name: str, words: str, chance: random.Random) -> Counter[str]:
+    """Whatever is found of a file that is written anew, it is the old one or the new one."""
+    before = (at / name).read_bytes()
+    disk = Disk.of(at)
+    calls = _record(at, "-c", f"from faults import works; works.{words}")
+    after = (at / name).read_bytes()
+    assert after != before
+    found = Counter(calls=len(calls))
+    for kind, number, _, image in _images(calls, disk, chance, 1):
+        there = image.get(name, b"nothing at all")
+        assert there in {before, after}, f"{kind}, after call {number} of {len(calls)}: {there!r}"
+        found["images"] += 1
+        found["with the new file"] += there == after
+    assert disk.only_synced()[name] == after, "not on the disk when it is done"
+    return found
+
+
+def test_settings_that_are_interrupted(
+    tmp_path: Path, chance: random.Random, figures: Figures
+) -> None:
+    """Killed after any call, or without power from there on, settings are the old ones or the new
+    ones; the new ones once they are written.
+    """
+    at = tmp_path / "at"
+    at.mkdir()
+    works.registered_once(str(at / "config.toml"), "first")
+    words = f"registered_once({str(at / 'config.toml')!r}, 'second')"
+    figures(**_replay_of_file(at, "config.toml", words, chance))
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".bz2", ".xz"])
+def test_an_export_that_is_interrupted(
+    suffix: str, tmp_path: Path, chance: random.Random, figures: Figures
+) -> None:
+    """So is the file of an export."""
+    at = tmp_path / "at"
+    at.mkdir()
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    with metastore.connect(url) as store:
+        works.history(store, 30)
+    (at / f"export{suffix}").write_bytes(b"before")
+    words = f"exported({url!r}, {str(at / f'export{suffix}')!r})"
+    figures(**_replay_of_file(at, f"export{suffix}", words, chance))
 
 
 def lines_of(path: Path) -> str:

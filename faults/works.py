@@ -20,6 +20,7 @@ __all__ = [
     "made",
     "pruned",
     "registered",
+    "registered_once",
     "selection",
     "shrunk",
     "upgraded",
@@ -100,6 +101,12 @@ def exported(url: str, file: str) -> None:
     """Write a store to a file."""
     with metastore.connect(url, mode="r") as store, written_text(Path(file)) as text:
         export(store.backend, text)
+
+
+def registered_once(path: str, name: str) -> None:
+    """Register one named store."""
+    stores = Stores(ConfigFile(Path(path)))
+    stores.register(NamedStore(name, "sqlite", {"path": f"/{name}.db"}))
 
 
 def registered(path: str, ledger: str, writer: str) -> None:
