@@ -13,6 +13,7 @@ import metastore
 from faults import shim
 from faults.batches import batch_of, batches_in, check
 from faults.shim import Sort
+from faults.stores import new_file, url_of
 from metastore import MetastoreError, OutcomeUnknownError
 
 __all__ = ["write"]
@@ -69,23 +70,14 @@ class _Writer:
         self._number = 0
 
     def run(self, failures: int) -> None:
-        url = f"sqlite:///{self._path}"
-        metastore.connect(url).close()
-        if self._journal != "wal":
-            self._set_journal()
+        """Write until so many batches have failed."""
+        url = new_file(self._path, self._journal)
         with metastore.connect(url, create=False) as store:
             last = self._found["failures"] + failures
             while self._found["failures"] < last:
                 self._write(store)
         with metastore.connect(url, create=False) as store:
             self._check(store)
-
-    def _set_journal(self) -> None:
-        import sqlite3
-
-        file = sqlite3.connect(self._path)
-        file.execute(f"PRAGMA journal_mode = {self._journal}")
-        file.close()
 
     def _write(self, store: metastore.Store) -> None:
         self._number += 1
@@ -127,7 +119,7 @@ class _Writer:
         shutil.rmtree(self._dead, ignore_errors=True)
         shutil.copytree(self._folder, self._dead, ignore=shutil.ignore_patterns("*-shm"))
         path = self._dead / "store.db"
-        with metastore.connect(f"sqlite:///{path}", create=False) as store:
+        with metastore.connect(url_of(path), create=False) as store:
             there = set(batches_in(store.backend))
             assert label in self._doubtful or label not in there, (
                 f"{label} was told to have failed ({name}, {sorts}), and is there when the "

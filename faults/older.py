@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import pytest
 
 import metastore
 from faults.forking import ROOT
+from faults.stores import set_journal, url_of
 from faults.works import history
 
 __all__ = ["make_older", "needs_mlmd"]
@@ -26,17 +25,12 @@ needs_mlmd = pytest.mark.skipif(
 
 def make_older(path: Path, version: int, journal: str, runs: int) -> None:
     """A store of an older schema with a history of so many runs."""
-    with metastore.connect(f"sqlite:///{path}") as store:
+    with metastore.connect(url_of(path)) as store:
         history(store, runs)
-    _set_journal(path, "delete")
+    set_journal(path, "delete")
     command = [sys.executable, "-m", "faults.older", str(path), str(version)]
     subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
-    _set_journal(path, journal)
-
-
-def _set_journal(path: Path, journal: str) -> None:
-    with closing(sqlite3.connect(path)) as file:
-        assert file.execute(f"PRAGMA journal_mode = {journal}").fetchone() == (journal,)
+    set_journal(path, journal)
 
 
 def _downgrade(path: str, version: int) -> None:

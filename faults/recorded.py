@@ -13,6 +13,7 @@ from pathlib import Path
 
 import metastore
 from faults.batches import batch_of
+from faults.stores import new_file
 from metastore import NodeKind, NodeQuery
 
 __all__ = ["ACKNOWLEDGED", "STORE", "label_of"]
@@ -41,21 +42,11 @@ def _set_synchronous(word: str) -> None:
     SQLiteDatabase._connect = connect  # type: ignore[method-assign]
 
 
-def _set_journal(path: Path, journal: str) -> None:
-    file = sqlite3.connect(path)
-    file.execute("PRAGMA synchronous = EXTRA")
-    file.execute(f"PRAGMA journal_mode = {journal}")
-    file.close()
-
-
 def _record(folder: Path, journal: str, synchronous: str, batches: int) -> None:
     if synchronous != "as it is":
         _set_synchronous(synchronous)
     path = folder / STORE
-    url = f"sqlite:///{path}"
-    metastore.connect(url).close()
-    if journal != "wal":
-        _set_journal(path, journal)
+    url = new_file(path, journal)
     notes = os.open(folder / ACKNOWLEDGED, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for first in range(1, batches + 1, _SESSION):
         with metastore.connect(url, create=False) as store:

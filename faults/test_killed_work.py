@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import os
 import random
 import shutil
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from faults.conftest import Figures
 from faults.forking import Forks
 from faults.killing import Writer
 from faults.older import make_older, needs_mlmd
+from faults.stores import lines_of, set_journal, url_of, whole
 from faults.works import STEPS, history, pruned, selection
 from metastore import (
     LinkKind,
@@ -35,7 +34,7 @@ from metastore import (
 )
 from metastore.config._file import ConfigFile
 from metastore.config._stores import NamedStore, Stores
-from metastore.transfer import copy, export
+from metastore.transfer import copy
 from metastore_flavor_sqlite import SQLiteConfig, SQLiteMetadataStore
 
 Size = Callable[[int, int], int]
@@ -77,26 +76,6 @@ class Kills:
         return killed
 
 
-def url_of(path: Path) -> str:
-    """The URL of a file."""
-    return f"sqlite:///{path}"
-
-
-def lines_of(url: str) -> str:
-    """All that a store holds, as text; stores that hold the same come to the same."""
-    with metastore.connect(url, mode="r") as store:
-        text = io.StringIO()
-        export(store.backend, text)
-        assert list(store.backend.problems()) == []
-    return text.getvalue()
-
-
-def whole(path: Path) -> None:
-    """SQLite itself finds nothing wrong with the file."""
-    with closing(sqlite3.connect(path)) as file:
-        assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-
-
 @contextmanager
 def _folder(parent: Path) -> Iterator[Path]:
     """A folder for one kill."""
@@ -104,11 +83,6 @@ def _folder(parent: Path) -> Iterator[Path]:
     folder.mkdir()
     yield folder
     shutil.rmtree(folder)
-
-
-def _with_journal(path: Path, journal: str) -> None:
-    with closing(sqlite3.connect(path)) as file:
-        assert file.execute(f"PRAGMA journal_mode = {journal}").fetchone() == (journal,)
 
 
 def _usable(url: str) -> None:
@@ -220,7 +194,7 @@ def test_kills_of_copies(
         with _folder(tmp_path) as folder:
             path, notes = folder / "target.db", folder / "journal"
             metastore.connect(url_of(path)).close()
-            _with_journal(path, journal)
+            set_journal(path, journal)
             arguments = {"target": url_of(path), "journal": str(notes)}
             kills.kill("copied", source=url_of(source), **arguments)
             with (
@@ -264,7 +238,7 @@ def test_kills_of_prunes(
     full = tmp_path / "full.db"
     with metastore.connect(url_of(full)) as store:
         history(store, 200)
-    _with_journal(full, journal)
+    set_journal(full, journal)
     first = url_of(Path(shutil.copy(full, tmp_path / "first.db")))
     pruned(first)
     kills = Kills(forks, chance)
@@ -300,7 +274,7 @@ def test_kills_while_room_is_given_back(
         history(store, 200)
         history(store, 200, "new")
         pruning.plan(store.backend, selection()).run()
-    _with_journal(full, journal)
+    set_journal(full, journal)
     expected = lines_of(url_of(full))
     kills = Kills(forks, chance)
     while kills.found["kills"] < size(6, 150):

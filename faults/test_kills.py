@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import random
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ import metastore
 from faults.conftest import Figures
 from faults.forking import Forks
 from faults.killing import Campaign
+from faults.stores import new_file, whole
 
 _PER_STORE = 20
 """Kills on one file: it stays small enough to be looked at whole after each."""
@@ -32,22 +31,6 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
     folder = tmp_path_factory.mktemp("forks")
     with Forks.of(folder, "faults.writers", *_FLAVORS) as found:
         yield found
-
-
-def new_file(path: Path, journal: str) -> str:
-    """The URL of a new store in a file, with that journal."""
-    url = f"sqlite:///{path}"
-    metastore.connect(url).close()
-    if journal != "wal":
-        with closing(sqlite3.connect(path)) as file:
-            assert file.execute(f"PRAGMA journal_mode = {journal}").fetchone() == (journal,)
-    return url
-
-
-def whole(path: Path) -> None:
-    """SQLite itself finds nothing wrong with the file."""
-    with closing(sqlite3.connect(path)) as file:
-        assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 def _kill_writers(
@@ -79,7 +62,7 @@ def test_kills_of_writers_of_a_file(
     """After each kill every acknowledged batch is in the file, whole and once, and no part of
     another; at least three of ten kills fell inside an open transaction.
     """
-    campaign = _kill_writers(forks, tmp_path, chance, journal, size(60, 1000))
+    campaign = _kill_writers(forks, tmp_path, chance, journal, size(40, 1000))
     assert campaign.inside >= 0.3 * campaign.kills, campaign.stages
     figures(**campaign.figures())
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from faults.batches import check
 from faults.conftest import Figures
 from faults.forking import Forks
 from faults.killing import Writer, verify_by_command
+from faults.stores import new_file
 
 _PROCESSES = 16
 _SAMPLES = 40
@@ -166,16 +165,7 @@ def check_flat(load: Load) -> None:
     assert end <= warm + _SLACK_FILES * load.processes / 4, f"files: from {warm} to {end}"
 
 
-def new_file(path: Path, journal: str) -> str:
-    """The URL of a new store in a file, with that journal."""
-    url = f"sqlite:///{path}"
-    metastore.connect(url).close()
-    with closing(sqlite3.connect(path)) as file:
-        assert file.execute(f"PRAGMA journal_mode = {journal}").fetchone() == (journal,)
-    return url
-
-
-_SECONDS = (6, 600)
+_SECONDS = (4, 600)
 _PAUSES = (0, 1)
 """Seconds at most: so that the store of the long form is one that can be looked at whole."""
 

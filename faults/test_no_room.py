@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import random
 import shutil
-import sqlite3
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from faults import shim
 from faults.batches import batch_of, check
 from faults.conftest import Figures
 from faults.forking import Forks
+from faults.stores import lines_of, new_file, set_journal, url_of
 from faults.works import history, selection
 from metastore import OpenError, StorageError, pruning
 from metastore.config._file import ConfigFile
@@ -76,28 +75,6 @@ def disk(tmp_path: Path, chance: random.Random) -> Iterator[SmallDisk]:
         yield SmallDisk(folder, chance)
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def url_of(path: Path) -> str:
-    """The URL of a file."""
-    return f"sqlite:///{path}"
-
-
-def lines_of(url: str) -> str:
-    """All that a store holds, as text."""
-    with metastore.connect(url, mode="r") as store:
-        text = io.StringIO()
-        export(store.backend, text)
-        assert list(store.backend.problems()) == []
-    return text.getvalue()
-
-
-def new_file(path: Path, journal: str) -> str:
-    """The URL of a new store in a file, with that journal."""
-    metastore.connect(url_of(path)).close()
-    with closing(sqlite3.connect(path)) as file:
-        assert file.execute(f"PRAGMA journal_mode = {journal}").fetchone() == (journal,)
-    return url_of(path)
 
 
 def _emptied(folder: Path) -> None:
@@ -167,8 +144,7 @@ def test_work_on_a_full_disk(
     full = tmp_path / "full.db"
     with metastore.connect(url_of(full)) as store:
         history(store, 60)
-    with closing(sqlite3.connect(full)) as file:
-        file.execute(f"PRAGMA journal_mode = {journal}")
+    set_journal(full, journal)
     expected = lines_of(url_of(full))
     works = {"make": _make, "copy": _copy, "prune": _prune, "shrink": _shrink}
     found = Counter[str]()
