@@ -36,6 +36,15 @@ class Fork:
             # It stays a zombie until it is waited for, so that the number is no other process's.
             os.kill(self.pid, signal.SIGKILL)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has ended, and was not waited for."""
+        try:
+            state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return False
+        return state == "Z"
+
     def wait(self) -> int:
         """How it ended: 0, or minus the signal's number; what it raised, as an AssertionError."""
         if self._status is None:

@@ -56,7 +56,14 @@ class Writer:
 
     def wait_for_begin(self, number: int) -> None:
         """Wait until it has begun its batch of that number."""
-        wait_until(lambda: self.ledger.get("begun") >= number, f"{self.name} begins {number}")
+
+        def happened() -> bool:
+            if self._fork.has_ended:
+                # It raises what the process has raised.
+                self._fork.wait()
+            return self.ledger.get("begun") >= number
+
+        wait_until(happened, f"{self.name} begins {number}")
 
     def kill(self) -> Stage:
         """Kill it now; in which stage it was."""

@@ -87,6 +87,9 @@ class Load:
                 worker.wait_for_begin(2)
             for _ in range(_SAMPLES):
                 time.sleep(seconds / _SAMPLES)
+                if self.wrong:
+                    # However slow the machine is: it has done something wrong since.
+                    workers[0].wait_for_begin(workers[0].ledger.get("begun") + 1)
                 self._sample(workers, log)
             for worker in workers:
                 # What any of them raised is raised here.

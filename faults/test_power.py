@@ -25,7 +25,7 @@ from faults.shim import Call, Sort
 from faults.stores import lines_of, url_of, whole
 from metastore import SchemaVersionError
 
-_BATCHES = 12
+_BATCHES = 24
 """That are written while the power fails."""
 
 
@@ -61,7 +61,8 @@ def _images(
         done = _acknowledged(everything)
         yield "nothing unsynced", number, done, disk.only_synced()
         yield "everything", number, done, everything
-        yield "torn", number, done, disk.torn(chance)
+        for _ in range(2):
+            yield "torn", number, done, disk.torn(chance)
 
 
 def _write(image: Image, folder: Path) -> None:
@@ -142,7 +143,7 @@ def test_power_loss(
     """Whenever the power fails, and whatever the disk had not yet written then, the file opens,
     has every batch that was acknowledged, and no part of another.
     """
-    counts = _replay(tmp_path, journal, "as it is", chance, size(5, 100) / 100)
+    counts = _replay(tmp_path, journal, "as it is", chance, size(2, 100) / 100)
     figures(**counts)
 
 
