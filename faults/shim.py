@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import errno
 import functools
@@ -56,7 +57,9 @@ def _library() -> Path:
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None or not sys.platform.startswith("linux"):
         pytest.skip("without Linux and a C compiler nothing stands between SQLite and the disk")
-    library = Path(tempfile.mkdtemp(prefix="metastore-shim-")) / "shim.so"
+    folder = tempfile.mkdtemp(prefix="metastore-shim-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    library = Path(folder) / "shim.so"
     command = [compiler, "-O1", "-shared", "-fPIC", "-o", str(library), str(_SOURCE), "-ldl"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
