@@ -11,17 +11,10 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from plugins.mysql.tests import servers
 from plugins.mysql.tests.servers import Server
-
-# The tests of the flavors know how their servers are started.
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-if TYPE_CHECKING:
-    from plugins.mysql.tests.servers import Server
 
 RESULTS = Path(__file__).parent / "results"
 FIGURES = "figures"
@@ -49,15 +42,6 @@ def _nobodys_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def mariadb() -> Iterator[Server]:
-    """A MariaDB server of this test process's own."""
-    from plugins.mysql.tests import servers
-
-    with servers.mariadb() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
 def long(request: pytest.FixtureRequest) -> bool:
     """Whether this is the long form."""
     return bool(request.config.getoption("--long"))
@@ -76,15 +60,6 @@ def chance(request: pytest.FixtureRequest) -> random.Random:
     # Captured: pytest shows it where the test fails.
     sys.stdout.write(f"METASTORE_TEST_SEED={seed} {request.node.name}\n")
     return random.Random(seed)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _nobodys_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Nobody's own stores and settings are in reach, nor in that of processes that tests start."""
-    for name in [name for name in os.environ if name.startswith("METASTORE_")]:
-        if not name.startswith("METASTORE_TEST_"):
-            del os.environ[name]
-    os.environ["METASTORE_CONFIG"] = str(tmp_path_factory.mktemp("config") / "config.toml")
 
 
 @pytest.fixture(scope="session")

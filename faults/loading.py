@@ -98,7 +98,7 @@ def _by_name(store: Store, label: str) -> None:
     assert len(store.backend.read_nodes(query)) == size_of(label), label
 
 
-def _newest(store: Store, label: str) -> None:  # noqa: ARG001 - one form for all questions
+def _newest(store: Store, label: str) -> None:
     found = store.executions(order_by="-create_time", limit=20)
     assert 0 < len(list(found)) <= 20
 
@@ -110,7 +110,7 @@ def _lineage(store: Store, label: str) -> None:
     assert len(graph.executions) == 1, label
 
 
-def _types(store: Store, label: str) -> None:  # noqa: ARG001 - one form for all questions
+def _types(store: Store, label: str) -> None:
     assert any(each.name == "T" for each in store.types(NodeKind.ARTIFACT))
 
 
