@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from metastore import ForkError, NodeKind, NodeQuery
+from metastore import ClosedError, ForkError, NodeKind, NodeQuery
 from metastore.batch import Batch
 from metastore.rules import Planner
 from metastore_flavor_mysql import MySQLConfig, MySQLMetadataStore
@@ -143,3 +143,24 @@ def test_a_snapshot_in_a_child(mariadb: Server) -> None:
             assert child(lambda: transaction.apply(changes)) == 0
             transaction.apply(changes)
         assert store.count(NodeQuery(NodeKind.ARTIFACT)) == 2
+
+
+def test_who_waits_for_a_connection_of_a_closed_store_is_told(mariadb: Server) -> None:
+    """A thread that waits for a connection ends with `ClosedError` when the store is closed, also
+    while another thread keeps the connection that it waits for.
+    """
+    store = MySQLMetadataStore.open(mariadb.config(pool_size=1, busy_timeout=600))
+    ended: list[type[BaseException]] = []
+
+    def wait() -> None:
+        try:
+            store.count(NodeQuery(NodeKind.ARTIFACT))
+        except BaseException as error:  # noqa: BLE001 - told by the test
+            ended.append(type(error))
+
+    with store.snapshot():
+        waiting = threading.Thread(target=wait, daemon=True)
+        waiting.start()
+        store.close()
+        waiting.join(timeout=60)
+    assert ended == [ClosedError]

@@ -23,7 +23,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import CompileError
+from sqlalchemy.exc import CompileError, TimeoutError
 from sqlalchemy.pool import PoolProxiedConnection
 
 from metastore.batch import Batch
@@ -129,11 +129,10 @@ class EngineDatabase(Database):
 
     def _take(self, *, write: bool) -> PoolProxiedConnection:
         """A connection of the pool, in the isolation level that is needed."""
-        self._check_usable()
         failure: BaseException
         connection: PoolProxiedConnection | None = None
         try:
-            connection = self.engine.raw_connection()
+            connection = self._pooled()
             if self._levels is None:
                 self._levels = self.levels(connection)
             level = self._levels[write]
@@ -149,6 +148,23 @@ class EngineDatabase(Database):
         if isinstance(failure, MetastoreError):
             raise failure
         return raise_cleanly(self._unreachable(failure), clean(failure, self.secrets()))
+
+    def _pooled(self) -> PoolProxiedConnection:
+        deadline = time.monotonic() + self._config.busy_timeout
+        while True:
+            self._check_usable()
+            try:
+                connection = self.engine.raw_connection()
+            except TimeoutError:
+                # All are in use.  A pool waits a short time, because it does not say when it is
+                # closed.
+                if time.monotonic() > deadline:
+                    raise
+                continue
+            if not self._closed:
+                return connection
+            connection.close()
+            self.engine.pool.dispose()
 
     def _unreachable(self, failure: BaseException) -> MetastoreError:
         told = self.translate(failure)

@@ -123,7 +123,8 @@ class MySQLConfig(ServerConfig):
         return {
             "pool_size": self.pool_size,
             "max_overflow": 0,
-            "pool_timeout": self.busy_timeout,
+            # `busy_timeout` in all: see `EngineDatabase`.
+            "pool_timeout": min(self.busy_timeout, 0.5),
             "pool_use_lifo": True,
             # Our own, for connections that were idle; and whoever gives one back has ended what
             # it was used for.
