@@ -95,7 +95,7 @@ def figures(long: bool, request: pytest.FixtureRequest) -> Figures:
         request.node.user_properties += [(FIGURES, found)]
         if long:
             about = {
-                "command": f"tox -e faults -- --long -k '{name}'",
+                "command": f"tox -e faults -- --long -k {request.node.originalname}",
                 "date": datetime.now(timezone.utc).date().isoformat(),
                 "python": platform.python_version(),
                 "sqlite": sqlite3.sqlite_version,

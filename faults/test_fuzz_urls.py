@@ -226,6 +226,7 @@ def test_half_characters(text: str) -> None:
 def test_parts_of_urls(size: Size, figures: Figures) -> None:
     """What `StoreURL` was made of comes back from it, percent-encoded or not."""
     chance = random.Random(6)
+    tried = 0
     for _ in range(size(500, 50_000)):
         authority, path, key, value = (noise(chance, 12) for _ in range(4))
         try:
@@ -239,4 +240,5 @@ def test_parts_of_urls(size: Size, figures: Figures) -> None:
             raise AssertionError(text) from None
         assert (found.authority, found.path) == (authority, f"/{path}"), text
         assert found.options == {key: value}, text
-    figures(seed=6)
+        tried += 1
+    figures(seed=6, urls=tried)
