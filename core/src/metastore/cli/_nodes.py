@@ -156,7 +156,8 @@ def show_list(
     row: Callable[[Any], Row],
 ) -> None:
     """A list of nodes, as JSON or as a table."""
-    from metastore.cli import _fields, _json
+    from metastore import json_fields as _fields
+    from metastore.cli import _json
     from metastore.cli._output import remark, table
 
     page = Page[Any](wanted.limit, whole=wanted.as_json)

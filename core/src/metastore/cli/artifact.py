@@ -72,8 +72,9 @@ def show(store: str | None, id: int, as_json: bool) -> None:
     key INT, DOUBLE, STRING, STRUCT, PROTO or BOOLEAN), produced_by and consumed_by: lists with id
     (of the execution), type, name, step, run_id, run.
     """
-    from metastore.cli import _fields, _json
-    from metastore.cli._steps import whereabouts
+    from metastore import json_fields as _fields
+    from metastore.cli import _json
+    from metastore.views import whereabouts
 
     with opened(store) as found, hinted("'metastore artifact list' lists them"):
         artifact = found.artifact(id)

@@ -69,7 +69,8 @@ def show(store: str | None, id: int, as_json: bool) -> None:
     JSON fields: those of 'metastore context list', property_kinds and custom_property_kinds,
     artifacts and executions (how many), parents and children (lists with id, type, name).
     """
-    from metastore.cli import _fields, _json
+    from metastore import json_fields as _fields
+    from metastore.cli import _json
 
     with opened(store) as found, hinted("'metastore context list' lists them"):
         view = found.context(id)

@@ -12,8 +12,7 @@ from metastore.cli._nodes import Wanted, listing_options, show_list, show_proper
 from metastore.cli._options import opened, reading
 
 if TYPE_CHECKING:
-    from metastore.cli._steps import StepOfRun
-    from metastore.views import ExecutionView, Ports
+    from metastore.views import ExecutionView, Ports, StepOfRun
 
 __all__ = ["execution"]
 
@@ -71,8 +70,9 @@ def show(store: str | None, id: int, as_json: bool) -> None:
     (its name in its run), step_state (what its run makes of the state), reason (why), run_id, run,
     inputs and outputs (by key a list of artifacts with id, type, name, uri).
     """
-    from metastore.cli import _fields, _json
-    from metastore.cli._steps import steps_of_runs
+    from metastore import json_fields as _fields
+    from metastore.cli import _json
+    from metastore.views import steps_of_runs
 
     with opened(store) as found, hinted("'metastore execution list' lists them"):
         view = found.execution(id)

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from metastore.cli._errors import hinted
 from metastore.cli._options import opened, reading
 from metastore.errors import CapabilityError
-
-if TYPE_CHECKING:
-    from metastore.lineage import Lineage
 
 __all__ = ["lineage"]
 
@@ -65,6 +61,7 @@ def lineage(
     executions: id, type, name, state, step (its name in its run), step_state (what its run makes
     of the state); events between them: artifact, execution, type, path (keys and indexes), time.
     """
+    from metastore import json_fields as _fields
     from metastore.cli import _json
     from metastore.cli._output import lines, remark, terminal_width
 
@@ -106,7 +103,7 @@ def lineage(
         lines(boxes)
         return
     if as_json:
-        _json.write_object(_graph(walked))
+        _json.write_object(_fields.lineage(walked))
         return
     lines(walked.tree())
     if not walked.events and to is None:
@@ -118,35 +115,3 @@ _ASKED = {
     (True, False): "made",
     (False, True): "used",
 }
-
-
-def _graph(walked: Lineage) -> dict[str, Any]:
-    from metastore.cli import _fields
-    from metastore.display import iso
-
-    return {
-        "artifact": walked.start[0],
-        "upstream": walked.upstream,
-        "downstream": walked.downstream,
-        "siblings": walked.siblings,
-        "artifacts": [_fields.short(each) for _, each in sorted(walked.artifacts.items())],
-        "executions": [
-            {
-                **_fields.short(each),
-                "state": None if each.state is None else each.state.name,
-                "step": walked.steps[id].name if id in walked.steps else None,
-                "step_state": walked.steps[id].state.name if id in walked.steps else None,
-            }
-            for id, each in sorted(walked.executions.items())
-        ],
-        "events": [
-            {
-                "artifact": each.artifact_id,
-                "execution": each.execution_id,
-                "type": each.type.name,
-                "path": list(each.path),
-                "time": iso(each.time_ms),
-            }
-            for each in walked.events
-        ],
-    }

@@ -35,7 +35,8 @@ def list_(store: str | None, limit: int | None, as_json: bool) -> None:
 
 def show_pipelines(store: Store, *, limit: int | None = None, as_json: bool = False) -> None:
     """The list."""
-    from metastore.cli import _fields, _json
+    from metastore import json_fields as _fields
+    from metastore.cli import _json
     from metastore.cli._output import Column, remark, table
     from metastore.display import minute
     from metastore.views import Pipeline

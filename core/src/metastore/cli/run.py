@@ -100,7 +100,8 @@ def show(store: str | None, which: str, is_name: bool, form: str, as_json: bool)
     execution's own), error, start_time, end_time, duration_ms, host, process, parameters, metrics,
     inputs and outputs (by key a list of artifacts with id, type, name, uri).
     """
-    from metastore.cli import _fields, _json
+    from metastore import json_fields as _fields
+    from metastore.cli import _json
 
     with opened(store) as found:
         run = _find(found, which, is_name=is_name)
@@ -151,7 +152,8 @@ def show_runs(
     as_json: bool = False,
 ) -> None:
     """The list."""
-    from metastore.cli import _fields, _json
+    from metastore import json_fields as _fields
+    from metastore.cli import _json
     from metastore.cli._output import Column, remark, state_style, table
     from metastore.views import Run
 

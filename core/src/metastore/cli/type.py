@@ -39,6 +39,7 @@ def list_(store: str | None, kind: str | None, limit: int | None, as_json: bool)
     JSON fields: id, kind (artifact, execution or context), name, version, description, base_type,
     external_id, properties (by key INT, DOUBLE, STRING, STRUCT, PROTO or BOOLEAN).
     """
+    from metastore import json_fields as _fields
     from metastore.cli import _json
     from metastore.cli._output import Column, remark, table
     from metastore.model import SIMPLE_TYPES
@@ -47,7 +48,7 @@ def list_(store: str | None, kind: str | None, limit: int | None, as_json: bool)
         types = _types(found, kind)
         page = Page[Any](limit, whole=as_json)
         if as_json:
-            _json.write_list(map(_fields, page.of(types)))
+            _json.write_list(map(_fields.type_, page.of(types)))
             return
         shown = [each for each in types if each.name not in SIMPLE_TYPES[each.kind]]
         count = table(
@@ -84,6 +85,7 @@ def show(store: str | None, name: str, kind: str | None, as_json: bool) -> None:
 
     JSON: a list; fields as of 'metastore type list', and nodes (how many are of the type).
     """
+    from metastore import json_fields as _fields
     from metastore.cli import _json
     from metastore.cli._output import Column, fields, heading, line, table
     from metastore.errors import NotFoundError, Offender
@@ -100,7 +102,8 @@ def show(store: str | None, name: str, kind: str | None, as_json: bool) -> None:
         counts = [found.backend.count(NodeQuery(each.kind, type=each.key)) for each in types]
         if as_json:
             _json.write_list(
-                {**_fields(each), "nodes": count} for each, count in zip(types, counts, strict=True)
+                {**_fields.type_(each), "nodes": count}
+                for each, count in zip(types, counts, strict=True)
             )
             return
         for each, count in zip(types, counts, strict=True):
@@ -124,16 +127,3 @@ def _types(store: Store, kind: str | None) -> Sequence[Type]:
 
     kinds = (NodeKind.ARTIFACT, NodeKind.EXECUTION, NodeKind.CONTEXT)
     return [each for one in kinds if kind in (None, one.label) for each in store.types(one)]
-
-
-def _fields(type: Type) -> dict[str, Any]:
-    return {
-        "id": type.id,
-        "kind": type.kind.label,
-        "name": type.name,
-        "version": type.version,
-        "description": type.description,
-        "base_type": type.base_type,
-        "external_id": type.external_id,
-        "properties": {key: kind.name for key, kind in type.properties.items()},
-    }

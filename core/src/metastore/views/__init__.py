@@ -12,6 +12,7 @@ from metastore.views._nodes import (
     views_of,
 )
 from metastore.views._runs import Pipeline, Run, Step, Steps, runs_listing
+from metastore.views._steps import StepOfRun, steps_of_runs, whereabouts
 
 __all__ = [
     "ArtifactView",
@@ -21,8 +22,11 @@ __all__ = [
     "Ports",
     "Run",
     "Step",
+    "StepOfRun",
     "Steps",
     "runs_listing",
+    "steps_of_runs",
     "trace",
     "views_of",
+    "whereabouts",
 ]

@@ -1,4 +1,4 @@
-"""``--json``: the same fields for the same things in every command.
+"""Things as JSON: the same fields for the same things in every command and page (docs/json.md).
 
 Times are ISO 8601 in UTC with milliseconds, ``null`` where the store does not say.
 
@@ -18,9 +18,23 @@ from metastore.model import AnyNode, Artifact, Execution, Proto
 from metastore.values import kind_of, nonfinite_text
 
 if TYPE_CHECKING:
+    from metastore.lineage import Lineage
+    from metastore.model import Type
     from metastore.views import Pipeline, Ports, Run, Step
 
-__all__ = ["kinds", "node", "pipeline", "ports", "run", "short", "step", "values"]
+__all__ = [
+    "kinds",
+    "lineage",
+    "node",
+    "pipeline",
+    "ports",
+    "run",
+    "short",
+    "step",
+    "type_",
+    "value",
+    "values",
+]
 
 
 def node(node: AnyNode) -> dict[str, Any]:
@@ -92,7 +106,7 @@ def step(step: Step) -> dict[str, Any]:
 
 def values(values: Mapping[str, Any]) -> dict[str, Any]:
     """Property values by key."""
-    return {key: _value(value) for key, value in values.items()}
+    return {key: value(each) for key, each in values.items()}
 
 
 def kinds(values: Mapping[str, Any]) -> dict[str, str]:
@@ -100,17 +114,18 @@ def kinds(values: Mapping[str, Any]) -> dict[str, str]:
     return {key: kind_of(value).name for key, value in values.items()}
 
 
-def _value(value: Any) -> Any:
-    if isinstance(value, Proto):
-        encoded = base64.b64encode(value.value).decode("ascii")
-        return {"type_url": value.type_url, "value": encoded}
-    if isinstance(value, float):
-        return nonfinite_text(value) or value
-    if isinstance(value, Mapping):
-        return values(value)
-    if isinstance(value, list):
-        return [_value(each) for each in value]
-    return value
+def value(given: Any) -> Any:
+    """One property value."""
+    if isinstance(given, Proto):
+        encoded = base64.b64encode(given.value).decode("ascii")
+        return {"type_url": given.type_url, "value": encoded}
+    if isinstance(given, float):
+        return nonfinite_text(given) or given
+    if isinstance(given, Mapping):
+        return values(given)
+    if isinstance(given, list):
+        return [value(each) for each in given]
+    return given
 
 
 def _times(start: int | None, end: int | None) -> dict[str, Any]:
@@ -123,4 +138,49 @@ def _times(start: int | None, end: int | None) -> dict[str, Any]:
 
 
 def ports(ports: Ports) -> dict[str, Any]:
+    """Inputs or outputs: by key, the artifacts."""
     return {key: [short(each.node) for each in ports.all(key)] for key in ports}
+
+
+def lineage(walked: Lineage) -> dict[str, Any]:
+    """What a walk found, and the events between."""
+    return {
+        "artifact": walked.start[0],
+        "upstream": walked.upstream,
+        "downstream": walked.downstream,
+        "siblings": walked.siblings,
+        "artifacts": [short(each) for _, each in sorted(walked.artifacts.items())],
+        "executions": [
+            {
+                **short(each),
+                "state": None if each.state is None else each.state.name,
+                "step": walked.steps[id].name if id in walked.steps else None,
+                "step_state": walked.steps[id].state.name if id in walked.steps else None,
+            }
+            for id, each in sorted(walked.executions.items())
+        ],
+        "events": [
+            {
+                "artifact": each.artifact_id,
+                "execution": each.execution_id,
+                "type": each.type.name,
+                "path": list(each.path),
+                "time": iso(each.time_ms),
+            }
+            for each in walked.events
+        ],
+    }
+
+
+def type_(type: Type) -> dict[str, Any]:
+    """A type."""
+    return {
+        "id": type.id,
+        "kind": type.kind.label,
+        "name": type.name,
+        "version": type.version,
+        "description": type.description,
+        "base_type": type.base_type,
+        "external_id": type.external_id,
+        "properties": {key: kind.name for key, kind in type.properties.items()},
+    }
