@@ -146,6 +146,10 @@ class BaseMetadataStore(ABC):
     def read_links(self, query: LinkQuery) -> Sequence[Link]:
         """The links that the query asks for."""
 
+    notice: str | None = None
+    """A sentence for people who look at the store, where there is something to know about how it
+    is read: that it is a copy of an older one, say."""
+
     # What follows has a body that is right for every flavor; override it where the backend can do
     # better.  New methods of later versions arrive the same way.
 

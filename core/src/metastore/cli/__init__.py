@@ -25,6 +25,7 @@ _NOUNS = {
     "context": Noun("metastore.cli.context:context", "What groups artifacts and executions."),
     "type": Noun("metastore.cli.type:type_", "Types: which properties nodes have."),
     "lineage": Noun("metastore.cli.lineage:lineage", "What an artifact was made from."),
+    "ui": Noun("metastore.cli.ui:ui", "Look at all of it in a browser."),
     "export": Noun("metastore.cli.export:export", "Write a store to a file."),
     "import": Noun("metastore.cli.import_:import_", "Write such a file into a store."),
     "copy": Noun("metastore.cli.copy:copy", "Copy a store into another one."),

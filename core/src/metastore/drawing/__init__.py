@@ -3,9 +3,10 @@
 from metastore.drawing._boxes import boxes
 from metastore.drawing._html import Html, Word, card, fields, page, table
 from metastore.drawing._layout import Layout, layered
-from metastore.drawing._svg import Box, Line, svg
+from metastore.drawing._svg import GRAPH_STYLE, Box, Line, svg
 
 __all__ = [
+    "GRAPH_STYLE",
     "Box",
     "Html",
     "Layout",

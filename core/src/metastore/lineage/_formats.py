@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from metastore.drawing import Box, Line, boxes, page, svg
+from metastore.drawing import GRAPH_STYLE, Box, Line, boxes, page, svg
 from metastore.errors import CapabilityError
 from metastore.lineage._ways import Node
 from metastore.model import Event, ExecutionState, NodeKind
@@ -15,7 +15,7 @@ from metastore.model import Event, ExecutionState, NodeKind
 if TYPE_CHECKING:
     from metastore.lineage._graph import Graph
 
-__all__ = ["dot", "html", "mermaid", "networkx_graph", "picture", "step_boxes"]
+__all__ = ["dot", "drawn_nodes", "html", "mermaid", "networkx_graph", "picture", "step_boxes"]
 
 _ARTIFACT = NodeKind.ARTIFACT
 MOST_DRAWN = 300
@@ -117,22 +117,43 @@ def _one_line(text: str) -> str:
     return "".join(each if each.isprintable() else " " for each in text)
 
 
-def picture(graph: Graph) -> str:
-    """The graph as SVG; of too many nodes a sentence."""
+def drawn_nodes(graph: Graph) -> list[Node]:
+    """What a picture has a box for."""
     # What only holds others together, such as a loop, hangs together with nothing.
     frames = {step.parent for step in graph.steps.values()}
     frames -= {event.execution_id for event in graph.events}
-    nodes = [(kind, id) for kind, id in _nodes(graph) if kind is _ARTIFACT or id not in frames]
+    return [(kind, id) for kind, id in _nodes(graph) if kind is _ARTIFACT or id not in frames]
+
+
+def picture(
+    graph: Graph,
+    *,
+    link: Callable[[NodeKind, int], str] | None = None,
+    on: Collection[Node] = (),
+    style: str | None = GRAPH_STYLE,
+) -> str:
+    """The graph as SVG; of too many nodes a sentence."""
+    nodes = drawn_nodes(graph)
     if len(nodes) > MOST_DRAWN:
         return (
             f"<p>{escape(graph.title)}: {len(nodes)} artifacts and executions, too many for a "
             "picture; narrow it with max_hops or paths_to, or write it with to_dot</p>"
         )
     number = {node: at for at, node in enumerate(nodes)}
+
+    def look(*ends: Node) -> str:
+        return "" if not on else "on" if all(each in on for each in ends) else "dim"
+
     lines = [
-        Line(number[source], number[target], keys) for source, target, _, keys in _edges(graph)
+        Line(number[source], number[target], keys, look(source, target))
+        for source, target, _, keys in _edges(graph)
     ]
-    return svg([_box(graph, node) for node in nodes], lines, title=graph.title)
+    boxes = []
+    for node in nodes:
+        box = _box(graph, node)
+        href = link(*node) if link is not None and not _is_missing(graph, node) else ""
+        boxes.append(box._replace(look=f"{box.look} {look(node)}".strip(), href=href))
+    return svg(boxes, lines, title=graph.title, style=style)
 
 
 def step_boxes(graph: Graph, width: int | None) -> list[str] | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from metastore.drawing import Html, card
+from metastore.drawing import GRAPH_STYLE, Html, card
 from metastore.model import Artifact, Event, Execution, ExecutionState, NodeKind
 
 __all__ = ["Graph", "StepLabel"]
@@ -94,11 +94,34 @@ class Graph:
         """The picture, for notebooks; of more than 300 nodes, how many there are."""
         return card("", self.picture())
 
-    def picture(self) -> Html:
-        """The picture as an ``<svg>`` element; of more than 300 nodes, how many there are."""
+    def picture(
+        self,
+        *,
+        link: Callable[[NodeKind, int], str] | None = None,
+        on: Collection[tuple[NodeKind, int]] = (),
+        style: str | None = GRAPH_STYLE,
+    ) -> Html:
+        """The picture as an ``<svg>`` element; of more than 300 nodes, how many there are.
+
+        Parameters
+        ----------
+        link:
+            Where a click on a node leads.
+        on:
+            Nodes that stand out; where there are any, all others are dimmed.
+        style:
+            As of `metastore.drawing.svg`.
+        """
         from metastore.lineage._formats import picture
 
-        return Html(picture(self))
+        return Html(picture(self, link=link, on=on, style=style))
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether it is small enough for a picture: 300 nodes."""
+        from metastore.lineage._formats import MOST_DRAWN, drawn_nodes
+
+        return len(drawn_nodes(self)) <= MOST_DRAWN
 
     def to_networkx(self) -> Any:
         """A `networkx.MultiDiGraph`; needs networkx, which is not installed with metastore.

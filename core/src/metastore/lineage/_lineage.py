@@ -26,6 +26,8 @@ class Lineage(Graph):
     downstream: bool
     siblings: bool = False
     """Whether the walk went both ways at every node."""
+    is_cut: bool = False
+    """Whether it ended early, because there were more nodes than were asked for."""
 
     @property
     def marked(self) -> tuple[int, ...]:

@@ -29,6 +29,7 @@ def walk(
     stop_at: str | None = None,
     stop_at_execution: str | None = None,
     siblings: bool = False,
+    max_nodes: int | None = None,
 ) -> Lineage:
     """Walk the events, whole frontiers at a time.
 
@@ -48,13 +49,17 @@ def walk(
     siblings:
         Go both ways at every node, so that everything that hangs together is found: what
         ml-metadata's get_lineage_subgraph calls BIDIRECTIONAL.  Asks for both directions.
+    max_nodes:
+        Do not take a hop that would bring artifacts and executions to more than so many; then
+        `Lineage.is_cut`.
 
     Raises
     ------
     FilterError
         `stop_at` or `stop_at_execution` is no filter.
     InvalidError
-        `max_hops` is no integer, or negative; or `siblings` are wanted in one direction.
+        `max_hops` or `max_nodes` is no integer, or negative; or `siblings` are wanted in one
+        direction.
     """
     if siblings and not (upstream and downstream):
         raise InvalidError(
@@ -65,6 +70,8 @@ def walk(
         check_number(
             max_hops, "max_hops is an integer from 0", 0, hint="use None to go all the way"
         )
+    if max_nodes is not None:
+        check_number(max_nodes, "max_nodes is an integer from 0", 0, hint="use None for no limit")
     stops = {
         kind: Filter.parse(kind, text)
         for kind, text in ((NodeKind.ARTIFACT, stop_at), (NodeKind.EXECUTION, stop_at_execution))
@@ -73,11 +80,27 @@ def walk(
     events: dict[tuple[int, int, int], Event] = {}
     artifact_ids, execution_ids = set(artifacts), set[int]()
     ways = [Way.ALL] if siblings else [Way.UP] * upstream + [Way.DOWN] * downstream
-    for way in ways:
-        for event in _walk_one_way(backend, set(artifacts), way, max_hops, stops):
-            events[event.artifact_id, event.execution_id, event.type] = event
-            artifact_ids.add(event.artifact_id)
-            execution_ids.add(event.execution_id)
+    # One hop of each way in turn, so that none takes the room of the other.
+    walks = [_walk_one_way(backend, set(artifacts), way, max_hops, stops) for way in ways]
+    is_cut = False
+    while walks:
+        for walk in list(walks):
+            hop = next(walk, None)
+            if hop is None:
+                walks.remove(walk)
+                continue
+            more_artifacts = {event.artifact_id for event in hop} - artifact_ids
+            more_executions = {event.execution_id for event in hop} - execution_ids
+            count = len(artifact_ids) + len(execution_ids)
+            if max_nodes is not None and (
+                count + len(more_artifacts) + len(more_executions) > max_nodes
+            ):
+                is_cut = True
+                walks.remove(walk)
+                continue
+            events |= {(each.artifact_id, each.execution_id, each.type): each for each in hop}
+            artifact_ids |= more_artifacts
+            execution_ids |= more_executions
     return Lineage(
         f"Lineage of {', '.join(f'artifact {id}' for id in artifacts)}",
         _artifacts(backend, artifact_ids),
@@ -88,6 +111,7 @@ def walk(
         upstream=upstream,
         downstream=downstream,
         siblings=siblings,
+        is_cut=is_cut,
     )
 
 
@@ -107,16 +131,19 @@ def _walk_one_way(
     way: Way,
     max_hops: int | None,
     stops: Mapping[NodeKind, Filter],
-) -> Iterator[Event]:
+) -> Iterator[list[Event]]:
+    """The events of each hop."""
     seen = {NodeKind.ARTIFACT: set(frontier), NodeKind.EXECUTION: set[int]()}
     kind, hops = NodeKind.ARTIFACT, 0
     while frontier and (max_hops is None or hops < max_hops):
         at_artifacts = kind is NodeKind.ARTIFACT
-        reached: set[int] = set()
-        for event in _events(backend, kind, frontier):
-            if way.follows(event, from_artifact=at_artifacts):
-                yield event
-                reached.add(event.execution_id if at_artifacts else event.artifact_id)
+        hop = [
+            event
+            for event in _events(backend, kind, frontier)
+            if way.follows(event, from_artifact=at_artifacts)
+        ]
+        yield hop
+        reached = {event.execution_id if at_artifacts else event.artifact_id for event in hop}
         kind = NodeKind.EXECUTION if at_artifacts else NodeKind.ARTIFACT
         frontier = reached - seen[kind]
         seen[kind] |= frontier

@@ -11,7 +11,7 @@ from metastore.views._nodes import (
     trace,
     views_of,
 )
-from metastore.views._runs import Pipeline, Run, Step, Steps, runs_listing
+from metastore.views._runs import Pipeline, Run, Step, Steps, graph_of, runs_listing
 from metastore.views._steps import StepOfRun, steps_of_runs, whereabouts
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Step",
     "StepOfRun",
     "Steps",
+    "graph_of",
     "runs_listing",
     "steps_of_runs",
     "trace",

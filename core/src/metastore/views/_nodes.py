@@ -154,6 +154,7 @@ class ArtifactView(_NodeView[Artifact], StoredArtifact):
         stop_at: str | None = None,
         stop_at_execution: str | None = None,
         siblings: bool = False,
+        max_nodes: int | None = None,
     ) -> Lineage:
         """What it was made from, or what was made from it; see `metastore.lineage.walk`."""
         return trace(
@@ -165,6 +166,7 @@ class ArtifactView(_NodeView[Artifact], StoredArtifact):
             stop_at=stop_at,
             stop_at_execution=stop_at_execution,
             siblings=siblings,
+            max_nodes=max_nodes,
         )
 
 

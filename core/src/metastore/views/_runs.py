@@ -28,7 +28,7 @@ from metastore.views._nodes import (
     ports_of,
 )
 
-__all__ = ["Pipeline", "Run", "Step", "Steps", "runs_listing"]
+__all__ = ["Pipeline", "Run", "Step", "Steps", "graph_of", "runs_listing"]
 
 R = TypeVar("R", RunRecord, StepRecord)
 
@@ -274,24 +274,25 @@ class Run(_RecordView[RunRecord]):
 
         Boxes where it is printed, a picture in a notebook; see `metastore.lineage.Graph`.
         """
-        graph = lineage.around(
-            self._backend,
-            (step.record.execution for step in self.steps),
-            title=f"Run {self.name}",
-        )
-        graph = replace(graph, steps=labels_of(step.record for step in self.steps))
-        events: dict[int, list[Event]] = {}
-        for event in graph.events:
-            events.setdefault(event.execution_id, []).append(event)
-        for step in self.steps:
-            step._ports = ports_among(self._backend, events.get(step.id, ()), graph.artifacts)
-        return graph
+        return graph_of(self._backend, self.steps, f"Run {self.name}")
 
     @cached_property
     def steps(self) -> Steps:
         """Its steps, read once."""
         found = pipelines.steps_of(self._backend, self.record.context)
         return Steps([Step(self._backend, each) for each in found])
+
+
+def graph_of(backend: BaseMetadataStore, steps: Sequence[Step], title: str) -> Graph:
+    """Steps with what they read and wrote, in a few reads; the steps know it from then on."""
+    graph = lineage.around(backend, (step.record.execution for step in steps), title=title)
+    graph = replace(graph, steps=labels_of(step.record for step in steps))
+    events: dict[int, list[Event]] = {}
+    for event in graph.events:
+        events.setdefault(event.execution_id, []).append(event)
+    for step in steps:
+        step._ports = ports_among(backend, events.get(step.id, ()), graph.artifacts)
+    return graph
 
 
 class Pipeline:

@@ -72,7 +72,7 @@ class SQLiteMetadataStore(SQLMetadataStore):
             except SchemaVersionError as error:
                 if path is None or mode != "r" or not can_upgrade(error.found):
                     raise
-                return cls._open_older(config, database)
+                return cls._open_older(config, database, error.found)
             database.may_create = False
             store = cls(database, location=location, mode=mode)
             if path is not None:
@@ -83,7 +83,9 @@ class SQLiteMetadataStore(SQLMetadataStore):
         return store
 
     @classmethod
-    def _open_older(cls, config: SQLiteConfig, original: SQLiteDatabase) -> SQLiteMetadataStore:
+    def _open_older(
+        cls, config: SQLiteConfig, original: SQLiteDatabase, found: int | None
+    ) -> SQLiteMetadataStore:
         """Read a store of an older schema, from a copy of schema 10 that is nobody else's."""
         path = config.path
         assert path is not None
@@ -94,6 +96,10 @@ class SQLiteMetadataStore(SQLMetadataStore):
             store = cls(database, location=original.location, mode="r")
             database.opened_file = _file_at(folder / "store.db")
             store._file = _file_at(path)
+            store.notice = (
+                f"the store is of schema {found}; what is read is a copy of it, made when it was "
+                f"opened; 'metastore upgrade {original.location}' brings it to the present schema"
+            )
             # Also where nobody closes the store.
             store._finish = weakref.finalize(store, _remove, folder, os.getpid())
         except BaseException:

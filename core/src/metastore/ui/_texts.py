@@ -1,0 +1,125 @@
+"""Text from a store, which anybody may have written, as a page shows it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from metastore.display import brief
+from metastore.model import Proto, Value
+
+__all__ = ["capital", "flat", "long_value", "shortly", "shown", "state_word", "value_line"]
+
+_LONGEST = 20_000
+"""Characters of a value on the page that is about it; JSON has all of them."""
+
+
+def shown(text: object, *, whole: bool = False, lines: bool = False) -> Markup:
+    r"""The text, isolated, with everything that does not print written out: ``\u202e``.
+
+    Isolated, so that writing from right to left does not turn around what stands beside it.
+
+    Parameters
+    ----------
+    whole:
+        Whether a long one keeps its middle.
+    lines:
+        Whether line ends and tabs stay what they are.
+    """
+    said = str(text)
+    if not whole:
+        said = brief(said)
+    if said.isprintable():
+        return Markup("<bdi>%s</bdi>") % said
+    keep = "\n\t" if lines else ""
+    parts = [
+        escape(each)
+        if each.isprintable() or each in keep
+        else Markup('<span class="code">%s</span>') % _written_out(each)
+        for each in said
+    ]
+    return Markup("<bdi>%s</bdi>") % Markup("").join(parts)
+
+
+def flat(text: object) -> str:
+    """The same where there is no markup: in titles, tooltips, menus."""
+    said = brief(str(text))
+    return "".join(each if each.isprintable() else _written_out(each) for each in said)
+
+
+def _written_out(each: str) -> str:
+    return each.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def capital(text: str) -> str:
+    """A sentence with a capital at its beginning, as errors have none."""
+    return text[:1].upper() + text[1:]
+
+
+def shortly(text: str, most: int = 60) -> str:
+    """The beginning of a text, on one line, where there is little room for it."""
+    line = " ".join(text[: most * 2].split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def value_line(value: Value) -> str:
+    """A property's value on one line."""
+    if isinstance(value, Proto):
+        return f"{value.type_url} ({len(value.value)} bytes)"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
+    text = str(value)
+    if text.startswith(("{", "[")):
+        text = " ".join(text.split())
+    return text
+
+
+def _number(value: float) -> str:
+    """All digits of a double, but not those of 0.1 + 0.2 where nobody compares."""
+    return f"{value:g}" if value == float(f"{value:g}") else repr(value)
+
+
+def long_value(value: Value) -> str:
+    """A property's value with its lines, cut where it is longer than anybody reads."""
+    text = value_line(value)
+    if isinstance(value, dict):
+        text = json.dumps(value, ensure_ascii=False, indent=2)
+    elif isinstance(value, str):
+        text = _laid_out(value)
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[:_LONGEST]} … ({len(text)} characters; JSON has all of them)"
+
+
+def _laid_out(text: str) -> str:
+    """Text that is JSON, in lines; any other as it is."""
+    if len(text) > _LONGEST or not text.startswith(("{", "[")):
+        return text
+    try:
+        found: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return (
+        json.dumps(found, ensure_ascii=False, indent=2) if isinstance(found, dict | list) else text
+    )
+
+
+_STATES = {
+    "COMPLETE": ("good", "done"),
+    "CACHED": ("good", "cached"),
+    "FAILED": ("bad", "failed"),
+    "RUNNING": ("busy", "running"),
+    "NEW": ("busy", "new"),
+    "CANCELED": ("off", "canceled"),
+}
+
+
+def state_word(state: object) -> tuple[str, str]:
+    """The look of a state, and the name of its sign."""
+    return _STATES.get(str(state), ("off", "unknown"))

@@ -1,0 +1,1 @@
+"""Tests of the web page, which want an extra."""
