@@ -57,7 +57,7 @@ _ERRORS = (
 )
 
 
-def fill(store: Store, runs: int, *, seed: int = 7, together: int = 50) -> None:
+def fill(store: Store, runs: int, *, seed: int = 7, together: int = 50, now: int = NOW) -> None:
     """Write so many runs, the same each time; one in nine has failed, the newest one still runs."""
     dice = random.Random(seed)
     for first in range(0, runs, together):
@@ -67,7 +67,7 @@ def fill(store: Store, runs: int, *, seed: int = 7, together: int = 50) -> None:
             name: batch.context(PIPELINE_TYPE, name=name, mode=Reuse("name")) for name in PLANS
         }
         for number in range(first, min(first + together, runs)):
-            _run(batch, dice, number, runs, pipelines)
+            _run(batch, dice, now - (runs - 1 - number) * 3 * _HOUR, number, runs, pipelines)
         store.write(batch)
 
 
@@ -91,12 +91,17 @@ def _types(batch: Batch) -> None:
 
 
 def _run(
-    batch: Batch, dice: random.Random, number: int, runs: int, pipelines: Mapping[str, Ref]
+    batch: Batch,
+    dice: random.Random,
+    around: int,
+    number: int,
+    runs: int,
+    pipelines: Mapping[str, Ref],
 ) -> None:
     pipeline = dice.choices([*PLANS], [3, 2, 4])[0]
     is_last = number == runs - 1
     pipeline = "churn-weekly" if is_last else pipeline
-    began = NOW - (runs - 1 - number) * 3 * _HOUR - dice.randrange(_HOUR)
+    began = around - dice.randrange(_HOUR)
     plan = PLANS[pipeline]
     fails_at = dice.choice([*plan]) if dice.random() < 1 / 9 and not is_last else None
     runs_at = "train" if is_last else None

@@ -35,6 +35,10 @@ class Html(str):
 
     __slots__ = ()
 
+    def __html__(self) -> str:
+        """What template languages ask for."""
+        return str(self)
+
 
 class Word(NamedTuple):
     """A text that looks like something.

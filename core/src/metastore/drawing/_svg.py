@@ -13,7 +13,7 @@ __all__ = ["GRAPH_STYLE", "Box", "Line", "svg"]
 
 _LETTER = 6.6
 """Pixels, about, of a letter of the font below; a box is never wider than its longest text."""
-_HEIGHT, _GAP_ACROSS, _GAP_ALONG, _MARGIN = 38, 18, 92, 12
+_HEIGHT, _GAP_ACROSS, _GAP_ALONG, _MARGIN = 38, 18, 78, 12
 _LONGEST = 30
 
 GRAPH_STYLE = """

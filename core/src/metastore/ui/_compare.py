@@ -95,8 +95,12 @@ def _last_tries(run: Run) -> dict[str, Step]:
 
 
 def _of_steps(steps: Sequence[Step | None]) -> list[Line]:
+    state = _texts("state", ["not there" if each is None else each.state.name for each in steps])
+    if sum(each is not None for each in steps) < 2:
+        # There is nothing to compare it with.
+        return [state]
     lines = [
-        _texts("state", ["not there" if each is None else each.state.name for each in steps]),
+        state,
         _texts("duration", [None if each is None else _took(each) for each in steps]),
         _texts("error", [None if each is None else each.error for each in steps]),
     ]

@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from metastore import display
 from metastore.drawing import GRAPH_STYLE
+from metastore.layout import RESERVED
 from metastore.ui import _texts
 from metastore.ui._page import REFRESH, Rows, Shown, View
 from metastore.values import kind_of
@@ -72,8 +73,8 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "capital": _texts.capital,
         "flat": _texts.flat,
+        "sentence": _texts.sentence,
         "shortly": _texts.shortly,
         "shown": _texts.shown,
         "line": _texts.value_line,
@@ -84,6 +85,7 @@ def _environment() -> jinja2.Environment:
         "thousands": lambda number: f"{number:,}",
         "kind": lambda value: kind_of(value).name,
         "names": lambda words: [(each, each.capitalize().replace("_", " ")) for each in words],
+        "own": lambda values: {k: v for k, v in values.items() if not k.startswith(RESERVED)},
         "pyrepr": repr,
     }
     environment.globals |= {

@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 from metastore.display import brief
 from metastore.model import Proto, Value
 
-__all__ = ["capital", "flat", "long_value", "shortly", "shown", "state_word", "value_line"]
+__all__ = ["flat", "long_value", "sentence", "shortly", "shown", "state_word", "value_line"]
 
 _LONGEST = 20_000
 """Characters of a value on the page that is about it; JSON has all of them."""
@@ -53,9 +53,9 @@ def _written_out(each: str) -> str:
     return each.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
-def capital(text: str) -> str:
-    """A sentence with a capital at its beginning, as errors have none."""
-    return text[:1].upper() + text[1:]
+def sentence(text: str) -> str:
+    """A sentence as one: errors begin without a capital, and end without a full stop."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
 
 
 def shortly(text: str, most: int = 60) -> str:

@@ -77,7 +77,7 @@ def timeline(steps: Sequence[Step], now_ms: int) -> Timeline | None:
     apart = next((each for each in _NICE if whole / each <= 5), whole)
     marks = [
         Mark(WIDE * at // whole, "0" if at == 0 else _scale(at))
-        for at in range(0, whole * 19 // 20 + 1, apart)
+        for at in range(0, whole * 22 // 25 + 1, apart)
     ]
     return Timeline(spans, marks)
 

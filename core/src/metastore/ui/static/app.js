@@ -27,7 +27,9 @@
     const fit = () => zoom(Math.min(1, room() / width, (view.clientHeight - 16) / height));
 
     function start() {
-      zoom(Math.min(1, Math.max(0.7, room() / width)));
+      // The whole width where its texts can still be read.
+      const whole = room() / width;
+      zoom(whole > 1 ? 1 : whole >= 0.72 ? whole : 0.85);
       const first = svg.querySelector(".start");
       if (!first) return;
       const box = first.getBoundingClientRect(), around = view.getBoundingClientRect();
@@ -51,7 +53,7 @@
       button.addEventListener("click", act);
       tools.append(button);
     }
-    figure.append(tools);
+    figure.querySelector("figcaption").firstElementChild.after(tools);
     figure.classList.add("lively");
 
     view.addEventListener("wheel", (event) => {
