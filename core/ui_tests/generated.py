@@ -57,8 +57,19 @@ _ERRORS = (
 )
 
 
-def fill(store: Store, runs: int, *, seed: int = 7, together: int = 50, now: int = NOW) -> None:
-    """Write so many runs, the same each time; one in nine has failed, the newest one still runs."""
+def fill(
+    store: Store,
+    runs: int,
+    *,
+    seed: int = 7,
+    together: int = 50,
+    now: int = NOW,
+    shared: bool = False,
+) -> None:
+    """Write so many runs, the same each time; one in nine has failed, the newest one still runs.
+
+    Where it is `shared`, the first step of each run reads one and the same artifact, of id 1.
+    """
     dice = random.Random(seed)
     for first in range(0, runs, together):
         batch = Batch()
@@ -66,8 +77,21 @@ def fill(store: Store, runs: int, *, seed: int = 7, together: int = 50, now: int
         pipelines = {
             name: batch.context(PIPELINE_TYPE, name=name, mode=Reuse("name")) for name in PLANS
         }
+        calendar = None
+        if shared:
+            calendar = batch.artifact(
+                "Dataset", name="calendar", uri="s3://ml-lake/calendar", mode=Reuse("name")
+            )
         for number in range(first, min(first + together, runs)):
-            _run(batch, dice, now - (runs - 1 - number) * 3 * _HOUR, number, runs, pipelines)
+            _run(
+                batch,
+                dice,
+                now - (runs - 1 - number) * 3 * _HOUR,
+                number,
+                runs,
+                pipelines,
+                calendar,
+            )
         store.write(batch)
 
 
@@ -97,6 +121,7 @@ def _run(
     number: int,
     runs: int,
     pipelines: Mapping[str, Ref],
+    calendar: Ref | None,
 ) -> None:
     pipeline = dice.choices([*PLANS], [3, 2, 4])[0]
     is_last = number == runs - 1
@@ -147,7 +172,9 @@ def _run(
         update_time_ms=moment,
     )
     batch.parent(run, pipelines[pipeline])
-    made: dict[str, Ref] = {}
+    made: dict[str, Ref] = {} if calendar is None else {"calendar": calendar}
+    if calendar is not None:
+        steps[0]["reads"] = ["calendar"]
     for each in steps:
         _step(batch, dice, number, pipeline, run, pipelines[pipeline], made, each, error)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
 from metastore.base import BaseMetadataStore
@@ -10,7 +10,7 @@ from metastore.errors import InvalidError
 from metastore.lineage._graph import Graph
 from metastore.lineage._lineage import Lineage
 from metastore.lineage._ways import Way
-from metastore.model import AnyNode, Artifact, Event, Execution, NodeKind
+from metastore.model import AnyNode, Artifact, Event, EventType, Execution, NodeKind
 from metastore.query import EventQuery, Filter, NodeQuery, check_number
 
 __all__ = ["around", "walk"]
@@ -81,11 +81,16 @@ def walk(
     artifact_ids, execution_ids = set(artifacts), set[int]()
     ways = [Way.ALL] if siblings else [Way.UP] * upstream + [Way.DOWN] * downstream
     # One hop of each way in turn, so that none takes the room of the other.
-    walks = [_walk_one_way(backend, set(artifacts), way, max_hops, stops) for way in ways]
+    walks = [
+        _walk_one_way(backend, set(artifacts), way, max_hops, stops, max_nodes) for way in ways
+    ]
     is_cut = False
     while walks:
         for walk in list(walks):
-            hop = next(walk, None)
+            try:
+                hop = next(walk, None)
+            except _TooManyError:
+                is_cut, hop = True, None
             if hop is None:
                 walks.remove(walk)
                 continue
@@ -131,17 +136,18 @@ def _walk_one_way(
     way: Way,
     max_hops: int | None,
     stops: Mapping[NodeKind, Filter],
+    max_nodes: int | None,
 ) -> Iterator[list[Event]]:
-    """The events of each hop."""
+    """The events of each hop; raises `_TooManyError` where one leads to more nodes than that."""
     seen = {NodeKind.ARTIFACT: set(frontier), NodeKind.EXECUTION: set[int]()}
     kind, hops = NodeKind.ARTIFACT, 0
     while frontier and (max_hops is None or hops < max_hops):
         at_artifacts = kind is NodeKind.ARTIFACT
-        hop = [
-            event
-            for event in _events(backend, kind, frontier)
-            if way.follows(event, from_artifact=at_artifacts)
-        ]
+        if max_nodes is None or not backend.CAPABILITIES.native_filter:
+            events = _events(backend, kind, frontier)
+        else:
+            events = _few_events(backend, kind, frontier, way, max_nodes)
+        hop = [event for event in events if way.follows(event, from_artifact=at_artifacts)]
         yield hop
         reached = {event.execution_id if at_artifacts else event.artifact_id for event in hop}
         kind = NodeKind.EXECUTION if at_artifacts else NodeKind.ARTIFACT
@@ -152,6 +158,37 @@ def _walk_one_way(
         hops += 1
 
 
+class _TooManyError(Exception):
+    """A hop leads to more nodes than are wanted."""
+
+
+def _few_events(
+    backend: BaseMetadataStore, kind: NodeKind, frontier: set[int], way: Way, most: int
+) -> Iterator[Event]:
+    """The events of nodes that lead to no more than so many others.
+
+    What they lead to is asked for first, which takes no longer where all runs of a large store read
+    one dataset: of its events only those are read that are wanted.
+    """
+    at_artifacts = kind is NodeKind.ARTIFACT
+    near = kind.label
+    kinds = ", ".join(
+        each.name
+        for each in EventType
+        if way.follows(Event(0, 0, each, 0), from_artifact=at_artifacts)
+    )
+    other = NodeKind.EXECUTION if at_artifacts else NodeKind.ARTIFACT
+    found: set[int] = set()
+    for some in _batches(frontier):
+        ids = ", ".join(map(str, some))
+        text = f"events_e.{near}_id IN ({ids}) AND events_e.type IN ({kinds})"
+        query = NodeQuery(other, filter=Filter.parse(other, text), limit=most + 1)
+        found |= {node.id for node in backend.find_nodes(query)}
+        if len(found) > most:
+            raise _TooManyError
+    return _events(backend, kind, frontier, sorted(found)) if found else iter(())
+
+
 def _fulfilling(backend: BaseMetadataStore, filter: Filter, ids: set[int]) -> set[int]:
     found: set[int] = set()
     for some in _batches(ids):
@@ -160,12 +197,18 @@ def _fulfilling(backend: BaseMetadataStore, filter: Filter, ids: set[int]) -> se
     return found
 
 
-def _events(backend: BaseMetadataStore, kind: NodeKind, ids: set[int]) -> Iterator[Event]:
+def _events(
+    backend: BaseMetadataStore,
+    kind: NodeKind,
+    ids: set[int],
+    others: Sequence[int] | None = None,
+) -> Iterator[Event]:
+    """The events of nodes; with `others`, nodes of the other kind, those between the two."""
     for some in _batches(ids):
         yield from backend.read_events(
-            EventQuery(artifact_ids=some)
+            EventQuery(artifact_ids=some, execution_ids=others)
             if kind is NodeKind.ARTIFACT
-            else EventQuery(execution_ids=some)
+            else EventQuery(execution_ids=some, artifact_ids=others)
         )
 
 

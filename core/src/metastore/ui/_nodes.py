@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 from metastore import json_fields, lineage, pipelines
 from metastore.lineage import Graph, StepLabel
-from metastore.model import Context, Event, Execution, LinkKind, NodeKind
+from metastore.model import Context, Execution, LinkKind, NodeKind
 from metastore.query import EventQuery, LinkQuery, NodeQuery
 from metastore.ui._page import Page, Rows, Shown, View
 from metastore.ui._run import missing
@@ -35,29 +34,30 @@ class Touching(NamedTuple):
     """The filter that finds all of them."""
 
 
-def _touching(view: View, artifact: int, events: Sequence[Event], *, outputs: bool) -> Touching:
-    ids = list(
-        dict.fromkeys(
-            each.execution_id
-            for each in events
-            if (each.type.is_output if outputs else each.type.is_input)
-        )
-    )
-    backend = view.store.backend
-    query = NodeQuery(NodeKind.EXECUTION, ids=ids[:_MOST])
-    found = cast("list[Execution]", backend.read_nodes(query))
+def _touching(view: View, artifact: int, *, outputs: bool) -> Touching:
+    """By a filter: all runs of a large store may have read one dataset."""
     kinds = _IS_OUTPUT if outputs else _IS_INPUT
     where = f"events_e.artifact_id = {artifact} AND events_e.type IN ({kinds})"
-    return Touching(steps_of_runs(backend, found), len(ids), where)
+    every = view.store.executions(where=where, order_by="id" if outputs else "-id")
+    if view.store.backend.CAPABILITIES.native_filter:
+        found = [each.node for each in every.page(_MOST).items]
+        count = len(found) if len(found) < _MOST else len(every)
+    else:
+        events = view.store.backend.read_events(EventQuery(artifact_ids=[artifact]))
+        touching = (e for e in events if (e.type.is_output if outputs else e.type.is_input))
+        ids = sorted({each.execution_id for each in touching}, reverse=not outputs)
+        query = NodeQuery(NodeKind.EXECUTION, ids=ids[:_MOST], descending=not outputs)
+        found = cast("list[Execution]", view.store.backend.read_nodes(query))
+        count = len(ids)
+    return Touching(steps_of_runs(view.store.backend, found), count, where)
 
 
 def _artifact(view: View) -> Shown:
     artifact = view.store.artifact(view.id())
-    events = view.store.backend.read_events(EventQuery(artifact_ids=[artifact.id]))
-    producers = _touching(view, artifact.id, events, outputs=True)
-    consumers = _touching(view, artifact.id, events, outputs=False)
-    near = len(events) < _MOST_NODES
-    walked = _near(artifact) if near else None
+    producers = _touching(view, artifact.id, outputs=True)
+    consumers = _touching(view, artifact.id, outputs=False)
+    is_near = producers.count + consumers.count < _MOST_NODES
+    walked = _near(artifact) if is_near else None
     return Shown(
         "artifact.html",
         artifact.name or f"Artifact {artifact.id}",

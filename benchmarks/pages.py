@@ -1,0 +1,142 @@
+"""How long the pages of `metastore ui` take as a store grows, and how much memory the server.
+
+``python benchmarks/pages.py [--runs 1000 10000 100000] [--folder FOLDER] [--rounds N]``; see
+README.md.  What counts is the ratio: what a page takes on the largest store, over the smallest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "core"))
+
+
+def pages(runs: int) -> dict[str, str]:
+    """A page of every sort, of a store of so many runs; ids as `fill` gives them."""
+    # Contexts 1 to 3 are the pipelines.
+    last = runs + 3
+    return {
+        "overview": "/",
+        "runs": "/runs",
+        "runs, failed ones": "/runs?state=FAILED",
+        "runs, none of that name": "/runs?name=nothing-of-the-sort",
+        "runs, by a parameter": "/runs?key=seed&value=7",
+        "runs, of one pipeline": "/runs?pipeline=1",
+        "runs, by a step": "/runs?where=executions_e.last_known_state+%3D+FAILED",
+        "pipelines": "/pipelines",
+        "pipeline": "/pipelines/1",
+        "run": f"/runs/{last - 1}",
+        "step": f"/executions/{runs}",
+        "compare": f"/compare?run={last - 1}&run={last - 2}",
+        "artifacts": "/artifacts",
+        "artifacts, last changed": "/artifacts?sort=changed",
+        "executions": "/executions",
+        "contexts": "/contexts",
+        "artifact": f"/artifacts/{runs}",
+        "artifact, read by all runs": "/artifacts/1",
+        "context of a pipeline": "/contexts/1",
+        "lineage": f"/lineage/{runs}?depth=6",
+        "lineage, read by all runs": "/lineage/1",
+        "types": "/types",
+    }
+
+
+def main() -> int:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, nargs="+", default=[1000, 10_000, 100_000])
+    parser.add_argument(
+        "--folder", type=Path, help="where stores are kept from one time to another"
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    folder = options.folder or Path(tempfile.mkdtemp())
+    columns: list[dict[str, float]] = []
+    memory = []
+    for runs in options.runs:
+        store = _made(folder / f"{runs}.db", runs)
+        with _served(store) as (port, process):
+            columns.append(
+                {name: _took(port, path, options.rounds) for name, path in pages(runs).items()}
+            )
+            memory.append(_memory(process))
+    heads = "".join(f"{runs:>12,}" for runs in options.runs)
+    lines = [f"{'page, median in ms':32}{heads}   ratio"]
+    for name in columns[0]:
+        took = [each[name] for each in columns]
+        times = "".join(f"{each:12.1f}" for each in took)
+        lines.append(f"{name:32}{times}{took[-1] / took[0]:8.1f}")
+    most = "".join(f"{each:12.0f}" for each in memory)
+    lines.append(f"{'memory of the server, MiB':32}{most}")
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0
+
+
+def _made(path: Path, runs: int) -> str:
+    from ui_tests.generated import fill
+
+    import metastore
+
+    url = f"sqlite:///{path}"
+    if not path.exists():
+        unfinished = path.with_suffix(".part")
+        with metastore.connect(f"sqlite:///{unfinished}") as store:
+            fill(store, runs, shared=True, together=500)
+        unfinished.rename(path)
+    return url
+
+
+@contextmanager
+def _served(store: str) -> Iterator[tuple[int, int]]:
+    command = [sys.executable, "-m", "metastore", "ui", store, "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        line = server.stdout.readline()
+        found = re.search(r"http://[^/]*:(\d+)/", line)
+        try:
+            if found is None:
+                raise SystemExit("the server did not start")
+            yield int(found[1]), server.pid
+        finally:
+            server.terminate()
+
+
+def _took(port: int, path: str, rounds: int) -> float:
+    took = []
+    for number in range(rounds + 1):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
+        began = time.perf_counter()
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        answer.read()
+        # The first time only warms up.
+        if number:
+            took.append(1000 * (time.perf_counter() - began))
+        connection.close()
+        if answer.status != 200:
+            raise SystemExit(f"{path} is answered with {answer.status}")
+    return statistics.median(took)
+
+
+def _memory(process: int) -> float:
+    """The most that it ever had, in MiB."""
+    status = Path(f"/proc/{process}/status")
+    if not status.exists():
+        return float("nan")
+    line = next(each for each in status.read_text().splitlines() if each.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
+if __name__ == "__main__":
+    sys.exit(main())
