@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from starlette.responses import PlainTextResponse
@@ -40,7 +41,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, hosts: Sequence[str] | None) -> None:
         self._app = app
-        self._hosts = None if hosts is None else frozenset(_bare(each) for each in hosts)
+        self._hosts = None if hosts is None else frozenset(_bare(each) for each in hosts) - {""}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or hand on."""
@@ -84,14 +85,16 @@ class Guard:
         if self._hosts is None:
             return True
         given = [value for name, value in scope["headers"] if name == b"host"]
-        return len(given) == 1 and _is_among(_host_of(given[0].decode("latin-1")), self._hosts)
+        return len(given) == 1 and _host_of(given[0].decode("latin-1")) in self._hosts
+
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{0,5})?")
 
 
 def _host_of(header: str) -> str:
-    """The name in a Host header, without its port."""
-    if header.startswith("["):
-        return _bare(header.partition("]")[0] + "]")
-    return _bare(header.partition(":")[0])
+    """The name in a Host header, without its port; nothing where it is no such header."""
+    found = _HOST.fullmatch(header)
+    return "" if found is None else _bare(found[1])
 
 
 def _bare(host: str) -> str:
@@ -101,7 +104,3 @@ def _bare(host: str) -> str:
         return ipaddress.ip_address(bare).compressed
     except ValueError:
         return bare
-
-
-def _is_among(host: str, allowed: Collection[str]) -> bool:
-    return host in allowed

@@ -7,6 +7,9 @@ from urllib.parse import quote, urlencode
 
 __all__ = ["Links"]
 
+_LONGEST = 16_000
+"""Characters of a value."""
+
 Query = str | int | Iterable[str] | None
 
 
@@ -37,6 +40,7 @@ def _query_text(query: Mapping[str, Query]) -> str:
     pairs: list[tuple[str, str]] = []
     for key, value in query.items():
         values = [str(value)] if isinstance(value, str | int) else list(value or ())
-        pairs += [(key, each) for each in values if each]
+        # No server takes such an address; without that part it leads to a longer list.
+        pairs += [(key, each) for each in values if 0 < len(each) <= _LONGEST]
     # What is half of a surrogate pair is no text, and nothing is called so.
     return f"?{urlencode(pairs, errors='replace')}" if pairs else ""

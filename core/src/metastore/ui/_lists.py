@@ -17,6 +17,7 @@ __all__ = ["LISTS"]
 SIZE = 50
 _MOST_TYPES = 300
 """Of a menu."""
+_LONGEST_NAME = 200
 
 SORTS = {
     "newest": "-id",
@@ -76,7 +77,8 @@ def _show(kind: NodeKind) -> Callable[[View], Shown]:
         except InvalidError as wrong:
             error = wrong
         plural = f"{kind.label}s"
-        types = list(dict.fromkeys(each.name for each in view.store.types(kind)))
+        names = (each.name for each in view.store.types(kind))
+        types = list(dict.fromkeys(each for each in names if len(each) <= _LONGEST_NAME))
         return Shown(
             "nodes.html",
             plural.capitalize(),
