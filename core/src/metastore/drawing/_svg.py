@@ -15,6 +15,7 @@ _LETTER = 6.6
 """Pixels, about, of a letter of the font below; a box is never wider than its longest text."""
 _HEIGHT, _GAP_ACROSS, _GAP_ALONG, _MARGIN = 38, 18, 78, 12
 _LONGEST = 30
+_LONGEST_TOOLTIP = 1000
 
 GRAPH_STYLE = """
 .ms-graph { font: 11px ui-monospace, Menlo, Consolas, monospace; max-width: none !important; }
@@ -72,7 +73,8 @@ def svg(
 ) -> str:
     """The graph, from left to right, as an ``<svg>`` element.
 
-    Whatever stands in the texts stays text.  What is cut in a box is whole in its tooltip.
+    Whatever stands in the texts stays text.  What is cut in a box is whole in its tooltip, up to
+    some 1,000 characters.
 
     Parameters
     ----------
@@ -100,7 +102,7 @@ def svg(
         f'<svg xmlns="http://www.w3.org/2000/svg" class="ms-graph" '
         f'role="{"group" if any(box.href for box in boxes) else "img"}" '
         f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}">',
-        f"<title>{_text(title)}</title>",
+        f"<title>{_text(_cut(title, _LONGEST_TOOLTIP))}</title>",
         "" if style is None else f"<style>{style}</style>",
         '<defs><marker id="ms-arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" '
         'markerHeight="7" orient="auto"><path d="M0 0 8 4 0 8z"/></marker></defs>',
@@ -150,7 +152,7 @@ def _line(points: Sequence[tuple[float, float, float]], line: Line) -> list[str]
 def _box(box: Box, left: float, top: float, wide: float) -> str:
     corner = 16 if "round" in box.look else 4
     before, after = (f'<a href="{escape(box.href)}">', "</a>") if box.href else ("", "")
-    whole = _text(f"{box.title} {box.text}".strip())
+    whole = _text(_cut(f"{box.title} {box.text}".strip(), _LONGEST_TOOLTIP))
     return (
         f'{before}<g class="{escape(box.look)}"><title>{whole}</title>'
         f'<rect class="box" x="{left:.1f}" y="{top:.1f}" width="{wide:.1f}" height="{_HEIGHT}" '

@@ -24,13 +24,12 @@ def shown(text: object, *, whole: bool = False, lines: bool = False) -> Markup:
     Parameters
     ----------
     whole:
-        Whether a long one keeps its middle.
+        Whether it keeps its middle; beyond 20,000 characters it loses its end all the same.
     lines:
         Whether line ends and tabs stay what they are.
     """
     said = str(text)
-    if not whole:
-        said = brief(said)
+    said = _cut(said) if whole else brief(said)
     if said.isprintable():
         return Markup("<bdi>%s</bdi>") % said
     keep = "\n\t" if lines else ""
@@ -65,7 +64,7 @@ def shortly(text: str, most: int = 60) -> str:
 
 
 def value_line(value: Value) -> str:
-    """A property's value on one line."""
+    """A property's value on one line, with all of its digits that say something."""
     if isinstance(value, Proto):
         return f"{value.type_url} ({len(value.value)} bytes)"
     if isinstance(value, bool):
@@ -92,6 +91,10 @@ def long_value(value: Value) -> str:
         text = json.dumps(value, ensure_ascii=False, indent=2)
     elif isinstance(value, str):
         text = _laid_out(value)
+    return _cut(text)
+
+
+def _cut(text: str) -> str:
     if len(text) <= _LONGEST:
         return text
     return f"{text[:_LONGEST]} … ({len(text)} characters; JSON has all of them)"
