@@ -113,7 +113,8 @@ def hostile(request: pytest.FixtureRequest) -> str:
     return HOSTILE[request.param]
 
 
-def _record(store: Store, text: str) -> None:
+def record(store: Store, text: str) -> None:
+    """Record a run in which everything is called so, and that fails so."""
     with (
         suppress(ValueError),
         store.run(text, name=text, parameters={text: text}) as run,
@@ -136,7 +137,7 @@ def _record(store: Store, text: str) -> None:
 def written(hostile: str) -> Iterator[Client]:
     """A store in which it is everywhere."""
     with metastore.connect("memory://") as store:
-        _record(store, hostile)
+        record(store, hostile)
         batch = Batch()
         batch.type(NodeKind.EXECUTION, "Plain", {hostile: PropertyKind.STRING}, version=hostile)
         store.write(batch)

@@ -116,7 +116,7 @@ def _serve(
     app = create_app(store, name=which, allowed_hosts=(*_LOOPBACK, bare, *names))
     config = uvicorn.Config(
         app,
-        log_level="warning",
+        log_level="error",
         access_log=False,
         server_header=False,
         # Nothing of a proxy's headers is used: links are relative.
