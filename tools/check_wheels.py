@@ -49,7 +49,10 @@ from _building import (
 )
 
 # What core must not bring along; it comes with an extra, by way of a flavor.
-HEAVY = {"sqlalchemy", "pymysql", "protobuf", "kubernetes", "pytest", "hypothesis"}
+HEAVY = {
+    *("sqlalchemy", "pymysql", "protobuf", "kubernetes", "pytest", "hypothesis"),
+    *("starlette", "jinja2", "uvicorn"),
+}
 
 
 class Built(NamedTuple):

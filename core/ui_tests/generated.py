@@ -154,9 +154,8 @@ def _run(
         steps[-1]["ended"] = moment
         if state in (ExecutionState.FAILED, ExecutionState.RUNNING):
             break
-    ended = steps[-1]["state"]
-    state = ended if ended in (ExecutionState.FAILED, ExecutionState.RUNNING) else None
-    state = state or ExecutionState.COMPLETE
+    last: ExecutionState = steps[-1]["state"]
+    state = last if last is not ExecutionState.CACHED else ExecutionState.COMPLETE
     error = dice.choice(_ERRORS)
     properties: dict[str, Any] = {"state": state.name, "metastore_host": "trainer-2"}
     if state is not ExecutionState.RUNNING:

@@ -1,7 +1,7 @@
 """Bring the browser that the tests need, as root on Debian: Chromium, and a font.
 
-``python ui_tests/install.py``; what is there already is left alone.  Without it the tests that need a
-browser are skipped, and say so.
+``python ui_tests/install.py``; what is there already is left alone.  Without it the tests that need
+a browser are skipped, and say so.
 """
 
 from __future__ import annotations

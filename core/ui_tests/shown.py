@@ -18,9 +18,9 @@ __all__ = ["Watched", "browsing", "served"]
 
 
 @contextmanager
-def served(store: Store) -> Iterator[str]:
+def served(store: Store, *, name: str | None = None) -> Iterator[str]:
     """The address of its pages, served by a thread."""
-    config = uvicorn.Config(create_app(store), port=0, log_level="critical", ws="none")
+    config = uvicorn.Config(create_app(store, name=name), port=0, log_level="critical", ws="none")
     server = uvicorn.Server(config)
     started = threading.Event()
     startup = server.startup

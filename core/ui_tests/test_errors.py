@@ -8,7 +8,6 @@ import os
 import shutil
 import sqlite3
 import threading
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -45,11 +44,13 @@ class Failing(MemoryMetadataStore):
 
     error: Exception = StorageError("the disk is gone")
 
-    def read_nodes(self, _: NodeQuery) -> Sequence[AnyNode]:
+    def read_nodes(self, _: NodeQuery) -> list[AnyNode]:
         """Fail."""
         raise self.error
 
-    find_nodes = read_nodes
+    def find_nodes(self, _: NodeQuery) -> list[AnyNode]:
+        """Fail."""
+        raise self.error
 
 
 @pytest.mark.parametrize(

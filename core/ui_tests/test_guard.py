@@ -110,7 +110,7 @@ HOSTILE = [
 @pytest.fixture(params=range(len(HOSTILE)), ids=[ascii(each[:12]) for each in HOSTILE])
 def hostile(request: pytest.FixtureRequest) -> str:
     """A text that means harm."""
-    return HOSTILE[request.param]
+    return HOSTILE[int(request.param)]
 
 
 def record(store: Store, text: str) -> None:

@@ -85,12 +85,12 @@ def _listen(host: str, port: int) -> socket.socket:
         )[0]
         taken = socket.create_server(address[:2], family=family)
     except (OSError, UnicodeError) as error:
-        code = getattr(error, "errno", None)
+        code = error.errno if isinstance(error, OSError) else None
         what = {
             errno.EADDRINUSE: "is in use; take another --port, or 0 for a free one",
             errno.EACCES: "may be taken by administrators only; take a --port from 1024",
             errno.EADDRNOTAVAIL: "is no address of this machine; take another --host",
-        }.get(code, "cannot be listened at")
+        }.get(code or 0, "cannot be listened at")
         raise Refused(f"{host} port {port} {what}") from error
     return taken
 

@@ -29,7 +29,8 @@ class Touching(NamedTuple):
     """Executions that wrote an artifact, or that read it."""
 
     steps: list[StepOfRun]
-    count: int
+    all: int
+    """How many there are."""
     where: str
     """The filter that finds all of them."""
 
@@ -56,7 +57,7 @@ def _artifact(view: View) -> Shown:
     artifact = view.store.artifact(view.id())
     producers = _touching(view, artifact.id, outputs=True)
     consumers = _touching(view, artifact.id, outputs=False)
-    is_near = producers.count + consumers.count < _MOST_NODES
+    is_near = producers.all + consumers.all < _MOST_NODES
     walked = _near(artifact) if is_near else None
     return Shown(
         "artifact.html",
