@@ -105,7 +105,8 @@ def svg(
         f"<title>{_text(_cut(title, _LONGEST_TOOLTIP))}</title>",
         "" if style is None else f"<style>{style}</style>",
         '<defs><marker id="ms-arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" '
-        'markerHeight="7" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0 8 4 0 8z"/></marker></defs>',
+        'markerHeight="7" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0 8 4 0 8z"/>'
+        "</marker></defs>",
     ]
     for line, route in zip(lines, layout.routes, strict=True):
         points: list[tuple[float, float, float]] = []
