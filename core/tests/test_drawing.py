@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metastore.drawing import Box, Line, boxes, layered, page, svg
+from metastore.drawing import Box, Html, Line, boxes, layered, page, svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -117,6 +117,28 @@ def test_a_page_asks_for_nothing() -> None:
     assert "<script" not in whole
     assert whole.count("http") == whole.count("http://www.w3.org/2000/svg") == 1
     assert "url(" not in whole.replace("url(#ms-arrow)", "")
+
+
+def test_boxes_may_lead_somewhere_and_stand_out() -> None:
+    """A box with a link is one, whatever stands in the link; looks are those that are given."""
+    drawn = svg(
+        [Box("a", "", "on", '../a?"<&'), Box("b", "", "dim")],
+        [Line(0, 1, "k", "dim")],
+        title="t",
+        style=None,
+    )
+    root = ElementTree.fromstring(drawn)
+    assert root.get("role") == "group"
+    assert [each.get("href") for each in root.iter(f"{SVG}a")] == ['../a?"<&']
+    assert [each.get("class") for each in root.iter(f"{SVG}g")] == ["on", "dim"]
+    assert root.find(f"{SVG}path").get("class") == "dim"  # type: ignore[union-attr]  # there is one
+    assert root.find(f"{SVG}style") is None
+    assert ElementTree.fromstring(svg([Box("a", "")], [], title="t")).get("role") == "img"
+
+
+def test_markup_says_so_to_templates() -> None:
+    """What template languages escape they leave as it is, where it is markup."""
+    assert Html("<b>").__html__() == "<b>"
 
 
 def test_what_is_cut_is_whole_in_the_tooltip() -> None:

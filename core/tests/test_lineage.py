@@ -14,6 +14,7 @@ import pytest
 
 from metastore import (
     Batch,
+    Capabilities,
     CapabilityError,
     EventType,
     ExecutionState,
@@ -397,3 +398,36 @@ def test_it_reads_whole_frontiers(monkeypatch: pytest.MonkeyPatch) -> None:
         return count
 
     assert reads(3) == reads(300)
+
+
+class Unfiltered(MemoryMetadataStore):
+    """One whose filters are evaluated in Python."""
+
+    CAPABILITIES = Capabilities()
+
+
+@pytest.mark.parametrize("backend", [MemoryMetadataStore, Unfiltered])
+def test_a_walk_ends_before_the_hop_that_is_too_much(backend: type[MemoryMetadataStore]) -> None:
+    """`max_nodes` keeps whole hops, and says that it left some out; what fits is as without it."""
+    with Store(backend()) as store:
+        batch = Batch()
+        batch.type(NodeKind.ARTIFACT, "A")
+        batch.type(NodeKind.EXECUTION, "E")
+        middle = batch.artifact("A")
+        for _ in range(20):
+            execution = batch.execution("E")
+            batch.event(middle, execution, IN)
+            batch.event(batch.artifact("A"), execution, OUT)
+        store.write(batch)
+        whole = walk(store.backend, [1], downstream=True)
+        assert not whole.is_cut
+        for most, artifacts, executions in ((41, 21, 20), (40, 1, 20), (21, 1, 20), (20, 1, 0)):
+            cut = walk(store.backend, [1], downstream=True, max_nodes=most)
+            assert (len(cut.artifacts), len(cut.executions)) == (artifacts, executions), most
+            assert cut.is_cut == (most < 41)
+            assert set(cut.events) <= set(whole.events)
+        # Upwards from one of the last there is little, whatever else was made of the first.
+        up = walk(store.backend, [21], max_nodes=3)
+        assert (len(up.artifacts), len(up.executions), up.is_cut) == (2, 1, False)
+        with pytest.raises(InvalidError, match="max_nodes"):
+            walk(store.backend, [1], max_nodes=-1)

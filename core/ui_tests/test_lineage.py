@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import Any
 
 import pytest
 
-from metastore import Batch, EventType, MemoryMetadataStore, NodeKind, Store
-from metastore.lineage import walk
+from metastore import Batch, EventType, NodeKind, Store
 
 from .client import Client
 
@@ -137,29 +135,3 @@ def test_an_artifact_that_everything_read(store: Store) -> None:
     listed = client.json("/" + more.removeprefix("../").replace("executions?", "executions.json?"))
     assert len(listed["executions"]) == 50
     assert listed["next"]
-
-
-class Plain(MemoryMetadataStore):
-    """One whose filters are evaluated in Python."""
-
-    CAPABILITIES = MemoryMetadataStore.CAPABILITIES.__class__()
-
-
-@pytest.mark.parametrize("backend", [MemoryMetadataStore, Plain])
-def test_a_walk_ends_before_the_hop_that_is_too_much(backend: Any) -> None:
-    """`max_nodes` keeps whole hops, in both directions by turns; what it left out is said."""
-    with Store(backend()) as store:
-        id = star(store, 20)
-        whole = walk(store.backend, [id], downstream=True)
-        assert not whole.is_cut
-        for most, artifacts, executions in ((41, 21, 20), (40, 1, 20), (21, 1, 20), (20, 1, 0)):
-            cut = walk(store.backend, [id], downstream=True, max_nodes=most)
-            assert (len(cut.artifacts), len(cut.executions)) == (artifacts, executions), most
-            assert cut.is_cut == (most < 41)
-            assert set(cut.events) <= set(whole.events)
-        reader = next(iter(whole.executions))
-        made = next(
-            e.artifact_id for e in whole.events if e.execution_id == reader and e.type.is_output
-        )
-        up = walk(store.backend, [made], max_nodes=5)
-        assert (len(up.artifacts), len(up.executions), up.is_cut) == (2, 1, False)

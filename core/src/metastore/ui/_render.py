@@ -74,6 +74,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "flat": _texts.flat,
+        "middle": _texts.middle,
         "sentence": _texts.sentence,
         "shortly": _texts.shortly,
         "shown": _texts.shown,

@@ -10,7 +10,16 @@ from markupsafe import Markup, escape
 from metastore.display import brief
 from metastore.model import Proto, Value
 
-__all__ = ["flat", "long_value", "sentence", "shortly", "shown", "state_word", "value_line"]
+__all__ = [
+    "flat",
+    "long_value",
+    "middle",
+    "sentence",
+    "shortly",
+    "shown",
+    "state_word",
+    "value_line",
+]
 
 _LONGEST = 20_000
 """Characters of a value on the page that is about it; JSON has all of them."""
@@ -111,6 +120,11 @@ def _laid_out(text: str) -> str:
     return (
         json.dumps(found, ensure_ascii=False, indent=2) if isinstance(found, dict | list) else text
     )
+
+
+def middle(text: str, most: int = 36) -> str:
+    """Its beginning and its end: names often differ at their ends."""
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[-(most // 2 - 1) :]}"
 
 
 _STATES = {
