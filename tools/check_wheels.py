@@ -6,6 +6,7 @@ Usage: check_wheels.py FOLDER, an empty folder for what is built.
 - The wheel has the licence and the mark of a typed package, and nothing but its one package.
 - The core wheel alone, in a new virtual environment, brings a working command, nothing heavy.
 - With the flavor's wheel beside it, the flavor is found and the demo runs on it.
+- With its extra, core's wheel shows the demo's store as pages: templates and styles are there.
 - With the mysql flavor's wheel beside them, the flavor is found, and its driver loads.
 - With the kubernetes flavor's wheel, and mysql's on which it depends, the flavor is found, and says
   what it would make.
@@ -75,6 +76,7 @@ def main(arguments: list[str]) -> int:
             for which in (CORE, SQLITE, MYSQL, KUBEFLOW, KUBERNETES)
         )
         installed = check_install(core.wheel, sqlite.wheel, folder)
+        check_ui(installed, core.wheel)
         check_mysql(installed, mysql.wheel)
         check_kubernetes(installed, mysql.wheel, kubernetes.wheel)
         check_kubeflow(installed, kubeflow.wheel)
@@ -136,6 +138,41 @@ def check_install(core: Path, sqlite: Path, folder: Path) -> Environment:
     if not store.is_file():
         raise CheckError("`metastore demo --store` left no store where it was told to")
     return installed
+
+
+# Asks for pages without a server, as one would.
+PAGES = """
+import asyncio, sys
+import metastore
+from metastore.ui import create_app
+
+async def ask(app, path):
+    sent = []
+    async def send(message):
+        sent.append(message)
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET",
+             "scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"",
+             "root_path": "", "headers": [(b"host", b"localhost")], "client": None, "server": None}
+    await app(scope, receive, send)
+    if sent[0]["status"] != 200:
+        raise SystemExit(f"{path} is answered with {sent[0]['status']}")
+
+with metastore.connect(sys.argv[1], mode="r") as store:
+    app = create_app(store)
+    for path in ("/", "/runs", "/runs.csv", "/static/style.css", "/static/app.js"):
+        asyncio.run(ask(app, path))
+print("pages are there")
+"""
+
+
+def check_ui(installed: Environment, wheel: Path) -> None:
+    """Install the extra, and look at the demo's store."""
+    python, _, home = installed
+    run([python, "-m", "pip", "install", "-q", f"{wheel}[ui]"])
+    run([python, "-m", "pip", "check"])
+    use([python, "-c", PAGES, f"sqlite:///{(home / 'demo.db').as_posix()}"], home)
 
 
 def check_mysql(installed: Environment, wheel: Path) -> None:
