@@ -151,7 +151,7 @@ async def ask(app, path):
     async def send(message):
         sent.append(message)
     async def receive():
-        return {"type": "http.request", "body": b"", "more_body": False}
+        await asyncio.Event().wait()
     scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET",
              "scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"",
              "root_path": "", "headers": [(b"host", b"localhost")], "client": None, "server": None}
