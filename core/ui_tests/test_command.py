@@ -172,3 +172,19 @@ def test_without_the_extra() -> None:
         "error: the web page needs starlette, not installed here; "
         "pip install 'metastore-core[ui]'\n"
     )
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "ui.md"
+
+
+def test_the_document_knows_the_options() -> None:
+    """docs/ui.md lists the options that there are, and the port that is meant without any."""
+    if not PAGE.is_file():
+        pytest.skip("the documents are not part of the distribution")
+    from metastore.cli.ui import ui
+
+    text = PAGE.read_text("utf-8")
+    options = {name for each in ui.params for name in each.opts if name.startswith("--")}
+    assert set(re.findall(r"^\| `(--[a-z-]+)", text, re.MULTILINE)) == options - {"--debug"}
+    (port,) = (each.default for each in ui.params if each.name == "port")
+    assert f"http://127.0.0.1:{port}/" in text
