@@ -137,6 +137,14 @@ class Campaign:
         """Kills between the answer to BEGIN and the sending of COMMIT: surely in a transaction."""
         return self.stages[Stage.OPEN]
 
+    @property
+    def before_the_end(self) -> int:
+        """Kills in a transaction that was begun and whose COMMIT was not answered.
+
+        On a slow disk most of a transaction is its COMMIT.
+        """
+        return self.inside + self.stages[Stage.COMMITTING]
+
     def run(self, url: str, kills: int) -> None:
         """Kill so many writers on the store of a URL, which is there and has no batches."""
         writers: list[Writer] = []

@@ -60,10 +60,10 @@ def test_kills_of_writers_of_a_file(
     figures: Figures,
 ) -> None:
     """After each kill every acknowledged batch is in the file, whole and once, and no part of
-    another; at least three of ten kills fell inside an open transaction.
+    another; at least three of ten kills fell inside an open transaction, its COMMIT included.
     """
     campaign = _kill_writers(forks, tmp_path, chance, journal, size(40, 1000))
-    assert campaign.inside >= 0.3 * campaign.kills, campaign.stages
+    assert campaign.before_the_end >= 0.3 * campaign.kills, campaign.stages
     figures(**campaign.figures())
 
 
@@ -93,7 +93,7 @@ def test_kills_of_writers_to_a_server(
     while campaign.kills < kills:
         url = _new_database(mariadb)
         campaign.run(url, min(_PER_STORE, kills - campaign.kills))
-    assert campaign.inside >= 0.3 * campaign.kills, campaign.stages
+    assert campaign.before_the_end >= 0.3 * campaign.kills, campaign.stages
     figures(**campaign.figures())
 
 
