@@ -27,7 +27,7 @@ from metastore import (
 from metastore.base import cursor_of
 from metastore.sql import pages
 from metastore.testing.random_filters import random_batch, random_filter
-from metastore_flavor_sqlite import SQLiteConfig, SQLiteMetadataStore
+from metastore_flavor_sqlite import SQLiteConfig, SQLiteMetadataStore, _session
 from metastore_flavor_sqlite._session import SQLiteSession
 
 from .helpers import ARTIFACT, CONTEXT, sample
@@ -70,6 +70,19 @@ def test_a_page_of_very_many_is_not_sorted(
     query = NodeQuery(ARTIFACT, order_by=order, limit=100, **narrowed)
     assert len(large.backend.find_nodes(query)) == 100
     assert [step for step in plan if "TEMP B-TREE" in step] == []
+
+
+def test_a_walk_that_finds_nothing_is_given_up(
+    large: Store, plan: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page whose walk takes too many steps is fetched and sorted, and is the same page."""
+    filter = Filter.parse(ARTIFACT, "properties.n >= 0")
+    query = NodeQuery(ARTIFACT, order_by=OrderBy.CREATE_TIME, limit=100, filter=filter)
+    walked = large.backend.find_nodes(query)
+    assert not any("TEMP B-TREE" in step for step in plan)
+    monkeypatch.setattr(_session, "_STEPS_OF_A_WALK", 1)
+    assert large.backend.find_nodes(query) == walked
+    assert any("TEMP B-TREE" in step for step in plan)
 
 
 def test_a_page_of_few_is_looked_up(large: Store, plan: list[str]) -> None:

@@ -243,6 +243,18 @@ def test_a_page_of_nodes_is_two_statements(
     assert counted.brackets == ["BEGIN", "COMMIT"]
 
 
+@pytest.mark.parametrize("limit", [None, 3, 700])
+def test_to_make_a_list_counts_nothing_where_a_page_says_it(
+    limit: int | None, store: Store, counting: Any
+) -> None:
+    """`list` asks for the length first; of what fits on a page, no count is asked for."""
+    store.write(sample(count=5))
+    with counting() as counted:
+        found = list(store.artifacts(limit=limit))
+    assert len(found) == min(limit or 5, 5)
+    assert not any("count(" in text for text in counted.statements)
+
+
 def test_a_page_of_some_nodes_asks_how_large_the_store_is(store: Store, counting: Any) -> None:
     """What narrows a list costs one statement more on its first page, and none on the next."""
     store.write(sample(count=1_200))
