@@ -200,11 +200,11 @@ with PortForward(cluster, service="db", port=3306) as forward:
 def test_fork_waits(run) -> None:
     """A fork waits until a connection that another thread is making is made."""
     out = run("""
-from metastore.kube.forks import connecting
+from metastore.forks import carrying
 inside, leave = threading.Event(), threading.Event()
 
 def connect():
-    with connecting():
+    with carrying():
         inside.set()
         leave.wait(60)
         print("made", flush=True)

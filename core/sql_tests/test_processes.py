@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from metastore import forks
+from metastore.sql.engine import EngineDatabase
+
 from .places import Place, artifacts, names, start
 
 
@@ -85,3 +88,21 @@ def test_a_child_forked_in_a_transaction_does_no_harm(place: Place) -> None:
 def test_a_child_cannot_commit_for_its_parent(place: Place) -> None:
     """A child that leaves its parent's transaction gets ForkError; the parent commits."""
     assert answer_of(start("fork_and_leave_block", place)) == [7, 11]
+
+
+@needs_fork
+def test_a_fork_waits_for_each_connection(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every connection to a database is made where a fork would wait for it."""
+    real, waited = EngineDatabase.connect, []
+
+    def connect(self: EngineDatabase, dialect: Any, options: dict[str, Any]) -> Any:
+        waited.append(forks._connecting._inside == 1)
+        return real(self, dialect, options)
+
+    monkeypatch.setattr(EngineDatabase, "connect", connect)
+    store = place.open()
+    store.write(artifacts(1))
+    store.close()
+    assert waited
+    assert all(waited)
+    assert not forks._connecting._inside

@@ -9,10 +9,12 @@ from contextlib import closing
 
 import pytest
 
-from metastore import ClosedError, ForkError, NodeKind, NodeQuery
+from metastore import ClosedError, ForkError, NodeKind, NodeQuery, forks
 from metastore.batch import Batch
 from metastore.rules import Planner
 from metastore_flavor_mysql import MySQLConfig, MySQLMetadataStore
+from metastore_flavor_mysql._connection import Connection
+from metastore_flavor_mysql._server import Connector
 
 from .servers import Server
 
@@ -143,6 +145,25 @@ def test_a_snapshot_in_a_child(mariadb: Server) -> None:
             assert child(lambda: transaction.apply(changes)) == 0
             transaction.apply(changes)
         assert store.count(NodeQuery(NodeKind.ARTIFACT)) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_fork_waits_for_each_connection(mariadb: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every connection to the server is made where a fork would wait for it: a child forked in
+    the middle of a handshake would wait for ever for a lock of OpenSSL's.
+    """
+    real, waited = Connector.connect, []
+
+    def connect(self: Connector, *, database: str | None) -> Connection:
+        waited.append((database is None, forks._connecting._inside == 1))
+        return real(self, database=database)
+
+    monkeypatch.setattr(Connector, "connect", connect)
+    config = mariadb.config(create_database=True)
+    mariadb.run(f"DROP DATABASE {config.database}")
+    with closing(MySQLMetadataStore.open(config)) as store:
+        assert store.read_nodes(NodeQuery(NodeKind.ARTIFACT)) == []
+    assert set(waited) == {(False, True), (True, True)}
 
 
 def test_who_waits_for_a_connection_of_a_closed_store_is_told(mariadb: Server) -> None:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from metastore.errors import FlavorError, OpenError
+from metastore.forks import carrying
 from metastore.kube import kubeconfig
 from metastore.kube.failures import one_line
-from metastore.kube.forks import connecting
 from metastore.kube.kubeconfig import Found
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Access:
         # Without user and password, which may stand in front of the host.
         self.server = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         self._lock = threading.Lock()
-        with connecting():
+        with carrying():
             self._rest: Any = ApiClient(configuration).rest_client
             self.tls = self._new_tls() if parts.scheme == "https" else None
         """Whom we trust, and our certificate, for connections that the client does not make."""

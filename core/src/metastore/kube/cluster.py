@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode
 
 from metastore.errors import NotFoundError, Offender, StoreNotFoundError
+from metastore.forks import carrying, keep_for_ever, watch_forks
 from metastore.kube import access as _access
 from metastore.kube.access import Access
 from metastore.kube.failures import (
@@ -20,7 +21,6 @@ from metastore.kube.failures import (
     refusal,
     unreachable,
 )
-from metastore.kube.forks import connecting, keep_for_ever, watch_forks
 from metastore.kube.pods import is_ready, no_ready_pod, pod_port, selector_of, target_port
 
 if TYPE_CHECKING:
@@ -239,11 +239,11 @@ class Cluster:
         """Do something with the configuration, and with a new reading of it where that is due."""
         current = self._access()
         try:
-            with connecting():
+            with carrying():
                 return call(current)
         except UnauthorizedError:
             current = self._access(instead_of=current)
-            with connecting():
+            with carrying():
                 return call(current)
         except UnreachableError:
             # The next call may find another server: clusters on a laptop come and go.

@@ -21,8 +21,8 @@ from metastore.errors import (
     OpenError,
     StorageError,
 )
+from metastore.forks import watch_forks
 from metastore.kube.failures import UnreachableError
-from metastore.kube.forks import watch_forks
 from metastore.kube.pump import pump
 from metastore.kube.tunnel import Tunnel, open_tunnel
 

@@ -16,7 +16,7 @@ says how a flavor leaves them to its database, and what else of it may be overri
 Where that is not enough, a flavor derives from `SQLMetadataStore` and describes its engine in a
 `Database`; reading, writing, types and paging are done here.  `make_tables` makes a store,
 `upgrade_tables` brings an older one to schema 10, `StoreCheck` says what is wrong with one,
-`check_path` with a path; `watch_forks` tells of forks.
+`check_path` with a path; `watch_forks` tells of forks, which wait for what is done `connecting`.
 
 Needs the extra ``metastore-core[sql]``; the config classes, and what concerns paths and forks, do
 not import SQLAlchemy.
@@ -28,6 +28,10 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from metastore.forks import Forked as Forked
+    from metastore.forks import connecting as connecting
+    from metastore.forks import keep_for_ever as keep_for_ever
+    from metastore.forks import watch_forks as watch_forks
     from metastore.sql.database import Database as Database
     from metastore.sql.database import Session as Session
     from metastore.sql.engine import EngineDatabase as EngineDatabase
@@ -36,9 +40,6 @@ if TYPE_CHECKING:
     from metastore.sql.engine_config import ServerConfig as ServerConfig
     from metastore.sql.engine_errors import LostConnectionError as LostConnectionError
     from metastore.sql.engine_store import EngineMetadataStore as EngineMetadataStore
-    from metastore.sql.forks import Forked as Forked
-    from metastore.sql.forks import keep_for_ever as keep_for_ever
-    from metastore.sql.forks import watch_forks as watch_forks
     from metastore.sql.paths import check_path as check_path
     from metastore.sql.paths import path_in_url as path_in_url
     from metastore.sql.schema import SCHEMA_VERSION as SCHEMA_VERSION
@@ -54,17 +55,17 @@ if TYPE_CHECKING:
     from metastore.sql.upgrading import upgrade_tables as upgrade_tables
 
 _HOMES = {
-    "database": "Database Session",
-    "engine": "EngineDatabase",
-    "engine_config": "EngineConfig FileConfig ServerConfig",
-    "engine_errors": "LostConnectionError",
-    "engine_store": "EngineMetadataStore",
-    "forks": "Forked keep_for_ever watch_forks",
-    "paths": "check_path path_in_url",
-    "schema": "SCHEMA_VERSION Schema SchemaOptions",
-    "store": "SQLMetadataStore",
-    "tables": "StoreCheck make_tables write_simple_types",
-    "upgrading": "Found can_upgrade lacking upgrade_tables",
+    "metastore.forks": "Forked connecting keep_for_ever watch_forks",
+    "metastore.sql.database": "Database Session",
+    "metastore.sql.engine": "EngineDatabase",
+    "metastore.sql.engine_config": "EngineConfig FileConfig ServerConfig",
+    "metastore.sql.engine_errors": "LostConnectionError",
+    "metastore.sql.engine_store": "EngineMetadataStore",
+    "metastore.sql.paths": "check_path path_in_url",
+    "metastore.sql.schema": "SCHEMA_VERSION Schema SchemaOptions",
+    "metastore.sql.store": "SQLMetadataStore",
+    "metastore.sql.tables": "StoreCheck make_tables write_simple_types",
+    "metastore.sql.upgrading": "Found can_upgrade lacking upgrade_tables",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 
@@ -75,6 +76,6 @@ def __getattr__(name: str) -> object:
     # Lazily: a flavor's config is imported to show its settings, and needs no SQLAlchemy.
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    value = getattr(importlib.import_module(_HOME[name]), name)
     globals()[name] = value
     return value

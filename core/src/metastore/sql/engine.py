@@ -36,6 +36,7 @@ from metastore.errors import (
     OpenError,
     OutcomeUnknownError,
 )
+from metastore.forks import connecting, keep_for_ever, watch_forks
 from metastore.plugins._secret import Secret
 from metastore.sql import engine_lists
 from metastore.sql.database import Database, Session
@@ -49,7 +50,6 @@ from metastore.sql.engine_errors import (
 )
 from metastore.sql.engine_limits import check_texts
 from metastore.sql.engine_making import engine_of
-from metastore.sql.forks import keep_for_ever, watch_forks
 from metastore.sql.schema import Schema, SchemaOptions
 
 __all__ = ["EngineDatabase"]
@@ -101,7 +101,7 @@ class EngineDatabase(Database):
         super().__init__()
         self.location = location
         self._config = config
-        self.engine = engine_of(config, location, self.connect)
+        self.engine = engine_of(config, location, self._connect)
         self.dialect = self.engine.dialect
         self.schema = _schema_of(type(self), self.dialect)
         self._form: str | None = None
@@ -126,6 +126,10 @@ class EngineDatabase(Database):
         """
         arguments, own = dialect.create_connect_args(self._config.url())
         return dialect.connect(*arguments, **{**options, **own})
+
+    def _connect(self, dialect: Any, options: dict[str, Any]) -> Any:
+        with connecting():
+            return self.connect(dialect, options)
 
     def _take(self, *, write: bool) -> PoolProxiedConnection:
         """A connection of the pool, in the isolation level that is needed."""

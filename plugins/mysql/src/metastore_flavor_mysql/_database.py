@@ -38,7 +38,13 @@ from sqlalchemy.pool import PoolProxiedConnection
 from metastore import BusyError, InvalidError, MetastoreError, Offender, OutcomeUnknownError
 from metastore.batch import Batch
 from metastore.query import Filter
-from metastore.sql import EngineDatabase, LostConnectionError, SchemaOptions, Session
+from metastore.sql import (
+    EngineDatabase,
+    LostConnectionError,
+    SchemaOptions,
+    Session,
+    connecting,
+)
 from metastore.sql.database import Row, Statement
 from metastore.sql.engine_errors import driver_error
 from metastore.sql.types import MARK, mark_of_types
@@ -194,7 +200,8 @@ class MySQLDatabase(EngineDatabase):
     @contextmanager
     def outside(self) -> Iterator[Any]:
         """A cursor of a connection to no database."""
-        connection = self._connector.connect(database=None)
+        with connecting():
+            connection = self._connector.connect(database=None)
         try:
             yield connection.cursor()
         except pymysql.MySQLError as error:
