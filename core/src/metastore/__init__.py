@@ -90,6 +90,8 @@ if TYPE_CHECKING:
     from metastore.query import NodeQuery as NodeQuery
     from metastore.query import OrderBy as OrderBy
     from metastore.query import TypeQuery as TypeQuery
+    from metastore.query import WalkQuery as WalkQuery
+    from metastore.query import Way as Way
     from metastore.store import Store as Store
     from metastore.transfer import CopyReport as CopyReport
     from metastore.transfer import Differences as Differences
@@ -120,7 +122,7 @@ _HOMES = {
     "plugins._hooks": "hookimpl",
     "plugins._secret": "Secret",
     "plugins._sources": "register_flavor",
-    "query": "Cursor EventQuery Filter LinkQuery NodeQuery OrderBy TypeQuery",
+    "query": "Cursor EventQuery Filter LinkQuery NodeQuery OrderBy TypeQuery WalkQuery Way",
     "store": "Store",
     "transfer": "CopyReport Differences LeftOut",
 }

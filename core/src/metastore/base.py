@@ -27,7 +27,9 @@ from metastore.query import (
     NodeQuery,
     OrderBy,
     TypeQuery,
+    WalkQuery,
     select,
+    walked,
 )
 
 __all__ = [
@@ -168,6 +170,13 @@ class BaseMetadataStore(ABC):
             changes = planner.run(transaction.lookup)
             applied = transaction.apply(changes) if changes else Applied()
         return planner.written(applied)
+
+    def walk_events(self, query: WalkQuery) -> Sequence[Event]:
+        """The events that the walk goes over, each once.
+
+        Here a hop is a question to `read_events`; a backend that can walk itself is asked once.
+        """
+        return walked(self, query)
 
     def find_nodes(self, query: NodeQuery) -> Sequence[AnyNode]:
         """One page of the nodes that the query asks for, its filter included.

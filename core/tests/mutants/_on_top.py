@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from metastore.changes import Answers, Applied, Changes, New, NodeInsert, NodeUp
 from metastore.errors import NotFoundError
 from metastore.memory import MemoryMetadataStore, Tables
 from metastore.model import AnyNode, Event, EventType, ExecutionState, LinkKind
-from metastore.query import EventQuery, NodeQuery
+from metastore.query import EventQuery, NodeQuery, WalkQuery, Way
 
 from ._mutant import CONTEXT, EXECUTION, Asked, Rows, mutant
 
@@ -48,6 +49,32 @@ class EventsOfNeighbours(Tables):
         inputs = super().read_events(EventQuery(execution_ids=list(executions)))
         further = [event.artifact_id for event in inputs if event.type is EventType.INPUT]
         return super().read_events(EventQuery(artifact_ids=[*query.artifact_ids, *further]))
+
+
+@mutant("test_walks_go_over_what_leads_on")
+class WalksBothWays(MemoryMetadataStore):
+    """Walks both ways, whichever is asked for."""
+
+    def walk_events(self, query: WalkQuery) -> Sequence[Event]:
+        return super().walk_events(replace(query, way=Way.ALL))
+
+
+@mutant("test_walks_go_over_what_leads_on")
+class HopsOfTwo(MemoryMetadataStore):
+    """Takes the way from an artifact to an artifact for one hop."""
+
+    def walk_events(self, query: WalkQuery) -> Sequence[Event]:
+        hops = None if query.max_hops is None else 2 * query.max_hops
+        return super().walk_events(replace(query, max_hops=hops))
+
+
+@mutant("test_walks_go_over_what_leads_on")
+class WalksBesideOneAnother(MemoryMetadataStore):
+    """Gives an event once for each of the nodes that the walk began at and came over it from."""
+
+    def walk_events(self, query: WalkQuery) -> Sequence[Event]:
+        walks = [super().walk_events(replace(query, ids=[id])) for id in set(query.ids)]
+        return [event for walk in walks for event in walk]
 
 
 @mutant("test_lineage_is_drawn")

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from metastore.errors import NotFoundError, Offender
 from metastore.lineage._graph import Graph
-from metastore.lineage._ways import Edge, Node, Way, Ways
+from metastore.lineage._ways import Edge, Node, Ways
 from metastore.model import NodeKind
+from metastore.query import Way
 
 __all__ = ["Lineage"]
 

@@ -9,9 +9,8 @@ from metastore.base import BaseMetadataStore
 from metastore.errors import InvalidError
 from metastore.lineage._graph import Graph
 from metastore.lineage._lineage import Lineage
-from metastore.lineage._ways import Way
-from metastore.model import AnyNode, Artifact, Event, EventType, Execution, NodeKind
-from metastore.query import EventQuery, Filter, NodeQuery, check_number
+from metastore.model import AnyNode, Artifact, Event, Execution, NodeKind
+from metastore.query import EventQuery, Filter, NodeQuery, WalkQuery, Way, check_number
 
 __all__ = ["around", "walk"]
 
@@ -31,7 +30,7 @@ def walk(
     siblings: bool = False,
     max_nodes: int | None = None,
 ) -> Lineage:
-    """Walk the events, whole frontiers at a time.
+    """Walk the events: one question to the store, or one a hop where each may be the last.
 
     Parameters
     ----------
@@ -138,16 +137,22 @@ def _walk_one_way(
     stops: Mapping[NodeKind, Filter],
     max_nodes: int | None,
 ) -> Iterator[list[Event]]:
-    """The events of each hop; raises `_TooManyError` where one leads to more nodes than that."""
+    """The events of each hop, or of all of them at once where nothing ends the walk earlier.
+
+    Raises `_TooManyError` where a hop leads to more nodes than that.
+    """
+    if not stops and max_nodes is None:
+        query = WalkQuery(NodeKind.ARTIFACT, sorted(frontier), way, max_hops)
+        yield list(backend.walk_events(query))
+        return
     seen = {NodeKind.ARTIFACT: set(frontier), NodeKind.EXECUTION: set[int]()}
     kind, hops = NodeKind.ARTIFACT, 0
     while frontier and (max_hops is None or hops < max_hops):
         at_artifacts = kind is NodeKind.ARTIFACT
         if max_nodes is None or not backend.CAPABILITIES.native_filter:
-            events = _events(backend, kind, frontier)
+            hop = list(backend.walk_events(WalkQuery(kind, sorted(frontier), way, 1)))
         else:
-            events = _few_events(backend, kind, frontier, way, max_nodes)
-        hop = [event for event in events if way.follows(event, from_artifact=at_artifacts)]
+            hop = _few_events(backend, kind, frontier, way, max_nodes)
         yield hop
         reached = {event.execution_id if at_artifacts else event.artifact_id for event in hop}
         kind = NodeKind.EXECUTION if at_artifacts else NodeKind.ARTIFACT
@@ -164,29 +169,27 @@ class _TooManyError(Exception):
 
 def _few_events(
     backend: BaseMetadataStore, kind: NodeKind, frontier: set[int], way: Way, most: int
-) -> Iterator[Event]:
-    """The events of nodes that lead to no more than so many others.
+) -> list[Event]:
+    """The events that a hop goes over, if it leads to no more than so many nodes.
 
     What they lead to is asked for first, which takes no longer where all runs of a large store read
     one dataset: of its events only those are read that are wanted.
     """
     at_artifacts = kind is NodeKind.ARTIFACT
     near = kind.label
-    kinds = ", ".join(
-        each.name
-        for each in EventType
-        if way.follows(Event(0, 0, each, 0), from_artifact=at_artifacts)
-    )
+    types = way.types(kind)
+    names = ", ".join(sorted(each.name for each in types))
     other = NodeKind.EXECUTION if at_artifacts else NodeKind.ARTIFACT
     found: set[int] = set()
     for some in _batches(frontier):
         ids = ", ".join(map(str, some))
-        text = f"events_e.{near}_id IN ({ids}) AND events_e.type IN ({kinds})"
+        text = f"events_e.{near}_id IN ({ids}) AND events_e.type IN ({names})"
         query = NodeQuery(other, filter=Filter.parse(other, text), limit=most + 1)
         found |= {node.id for node in backend.find_nodes(query)}
         if len(found) > most:
             raise _TooManyError
-    return _events(backend, kind, frontier, sorted(found)) if found else iter(())
+    between = _events(backend, kind, frontier, sorted(found)) if found else ()
+    return [event for event in between if event.type in types]
 
 
 def _fulfilling(backend: BaseMetadataStore, filter: Filter, ids: set[int]) -> set[int]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from enum import Enum
 from typing import NamedTuple, TypeAlias
 
 from metastore.model import Event, NodeKind
+from metastore.query import Way
 
-__all__ = ["Edge", "Node", "Way", "Ways"]
+__all__ = ["Edge", "Node", "Ways"]
 
 Node: TypeAlias = "tuple[NodeKind, int]"
 
@@ -20,20 +20,6 @@ class Edge(NamedTuple):
     node: Node
     key: str
     is_output: bool
-
-
-class Way(Enum):
-    """Which way events are followed."""
-
-    UP, DOWN, ALL = range(3)
-
-    def follows(self, event: Event, *, from_artifact: bool) -> bool:
-        """Whether this way leads over the event from its artifact, or from its execution."""
-        if self is Way.ALL:
-            return event.type.is_output or event.type.is_input
-        # Upwards an artifact leads to what wrote it, an execution to what it read.
-        wants_outputs = from_artifact is (self is Way.UP)
-        return event.type.is_output if wants_outputs else event.type.is_input
 
 
 class Ways:

@@ -10,8 +10,11 @@ from metastore.query._records import (
     NodeQuery,
     OrderBy,
     TypeQuery,
+    WalkQuery,
+    Way,
     check_number,
 )
+from metastore.query._walk import walked
 
 __all__ = [
     "Cursor",
@@ -21,7 +24,10 @@ __all__ = [
     "NodeQuery",
     "OrderBy",
     "TypeQuery",
+    "WalkQuery",
+    "Way",
     "check_number",
     "like",
     "select",
+    "walked",
 ]

@@ -9,11 +9,20 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from metastore.errors import InvalidError
-from metastore.model import LinkKind, NodeKind, TypeKey, builder
+from metastore.model import EventType, LinkKind, NodeKind, TypeKey, builder
 from metastore.query._filter import Filter
 from metastore.values import INT64_MAX
 
-__all__ = ["Cursor", "EventQuery", "LinkQuery", "NodeQuery", "OrderBy", "TypeQuery"]
+__all__ = [
+    "Cursor",
+    "EventQuery",
+    "LinkQuery",
+    "NodeQuery",
+    "OrderBy",
+    "TypeQuery",
+    "WalkQuery",
+    "Way",
+]
 
 
 class OrderBy(enum.Enum):
@@ -174,6 +183,45 @@ class EventQuery:
 
     artifact_ids: Sequence[int] | None = None
     execution_ids: Sequence[int] | None = None
+
+
+class Way(enum.Enum):
+    """Which way events are followed."""
+
+    UP = "up"
+    """To what was first: from an artifact to what wrote it, from an execution to what it read."""
+    DOWN = "down"
+    """To what came of it: from an artifact to what read it, from an execution to what it wrote."""
+    ALL = "all"
+    """Both ways at every node."""
+
+    # That of the class hashes the name; a flavor may look statements up by it.
+    __hash__ = object.__hash__
+
+    def types(self, kind: NodeKind) -> frozenset[EventType]:
+        """The types of the events that lead on from a node of that kind, artifact or execution."""
+        if self is Way.ALL:
+            return _INPUTS | _OUTPUTS
+        return _OUTPUTS if (kind is NodeKind.ARTIFACT) is (self is Way.UP) else _INPUTS
+
+
+_INPUTS = frozenset(each for each in EventType if each.is_input)
+_OUTPUTS = frozenset(each for each in EventType if each.is_output)
+
+
+@dataclass(frozen=True, slots=True)
+class WalkQuery:
+    """The events that a walk goes over: from nodes to their neighbours of the other kind, and on.
+
+    The answer is in no order.
+    """
+
+    kind: NodeKind
+    """Of the nodes that the walk begins at: artifacts or executions."""
+    ids: Sequence[int]
+    way: Way
+    max_hops: int | None = None
+    """How far: an event is one hop; None is as far as it goes."""
 
 
 @dataclass(frozen=True, slots=True)

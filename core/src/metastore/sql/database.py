@@ -226,6 +226,11 @@ class Database(ABC):
     def in_list(self, column: ColumnElement[Any], name: str, shape: str) -> ColumnElement[bool]:
         """``column IN (the list that is bound to `name`)``; one text whatever the length."""
 
+    @property
+    def can_walk(self) -> bool:
+        """Whether a recursive query may have several terms that recur (SQL:1999 has one)."""
+        return False
+
     def can_answer(self, filter: Filter) -> bool:  # noqa: ARG002
         """Whether the database answers the filter as `metastore.query` means it.
 

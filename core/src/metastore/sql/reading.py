@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Select,
     bindparam,
+    literal_column,
     select,
 )
 
@@ -21,11 +22,11 @@ from metastore.model import (
     PropertyKind,
     Type,
 )
-from metastore.query import EventQuery, LinkQuery, TypeQuery
+from metastore.query import EventQuery, LinkQuery, TypeQuery, WalkQuery
 from metastore.sql.database import Database, Session
 from metastore.sql.lists import Lists
 
-__all__ = ["read_all_types", "read_events", "read_links", "read_types"]
+__all__ = ["read_all_types", "read_events", "read_links", "read_types", "walk_events"]
 
 # What a newer release or a damaged store holds besides is UNKNOWN.
 _EVENT_TYPES: dict[Any, EventType] = {int(each): each for each in EventType}
@@ -165,11 +166,18 @@ def read_events(session: Session, query: EventQuery) -> list[Event]:
     if not rows:
         return []
     if few:
-        # A lineage asks hop by hop, and each statement may be a way over a network.
-        paths = _paths((row[0], *row[5:]) for row in rows)
-        rows = sorted({row[0]: row[:5] for row in rows}.values())
-    else:
-        paths = _read_paths(session, [row[0] for row in rows])
+        # A step asks for few, and each statement may be a way over a network.
+        return _with_paths(rows)
+    return _made(rows, _read_paths(session, [row[0] for row in rows]))
+
+
+def _with_paths(rows: Sequence[tuple[Any, ...]]) -> list[Event]:
+    """Of rows with a step of a path each."""
+    paths = _paths((row[0], *row[5:]) for row in rows)
+    return _made(sorted({row[0]: row[:5] for row in rows}.values()), paths)
+
+
+def _made(rows: Iterable[tuple[Any, ...]], paths: Mapping[int, Sequence[PathStep]]) -> list[Event]:
     return [
         Event(
             artifact_id,
@@ -209,6 +217,63 @@ def _events_with_paths(database: Database, conditions: list[ColumnElement[bool]]
         .add_columns(step.is_index_step, step.step_index, step.step_key)
         .select_from(source)
     )
+
+
+def walk_events(session: Session, query: WalkQuery) -> list[Event] | None:
+    """The events of a walk, in one statement; None where a walk hop by hop takes less.
+
+    Without `max_hops` the database passes over what it was at before.  With it, it goes from a node
+    once for each number of hops that lead there, of which there may be many: such a walk is
+    stopped where the database can be.
+    """
+    database = session.database
+    shape = database.list_shape(query.ids)
+    is_bounded = query.max_hops is not None
+    statement = database.statement(
+        ("walk", query.kind, query.way, is_bounded, shape),
+        lambda: _events_with_paths(
+            database,
+            [database.schema.event.c.id.in_(_walk(database, query, is_bounded, shape))],
+        ),
+    )
+    bound = {"ids": database.bind_list(query.ids, shape)}
+    if not is_bounded:
+        return _with_paths(session.rows(statement, **bound))
+    rows = session.rows_soon(statement, hops=query.max_hops, **bound)
+    return None if rows is None else _with_paths(rows)
+
+
+def _walk(database: Database, query: WalkQuery, is_bounded: bool, shape: str) -> Select[Any]:
+    """The ids of the events of a walk."""
+    event = database.schema.event
+    end = {NodeKind.ARTIFACT: event.c.artifact_id, NodeKind.EXECUTION: event.c.execution_id}
+    other = {NodeKind.ARTIFACT: NodeKind.EXECUTION, NodeKind.EXECUTION: NodeKind.ARTIFACT}
+
+    def hop(kind: NodeKind, number: ColumnElement[int]) -> Select[Any]:
+        # The kind of node that the event leads to, and which one.
+        found = select(
+            literal_column(str(int(other[kind]))).label("kind"),
+            end[other[kind]].label("node"),
+            event.c.id.label("event"),
+        )
+        if is_bounded:
+            found = found.add_columns(number.label("hop"))
+        types = sorted(int(each) for each in query.way.types(kind))
+        return found.where(event.c.type.in_([literal_column(str(each)) for each in types]))
+
+    start = hop(query.kind, literal_column("1"))
+    start = start.where(database.in_list(end[query.kind], "ids", shape))
+    if is_bounded:
+        start = start.where(bindparam("hops") > literal_column("0"))
+    walk = start.cte("walk", recursive=True)
+    further = []
+    for kind in other:
+        number = walk.c.hop + literal_column("1") if is_bounded else literal_column("0")
+        onward = hop(kind, number).join_from(walk, event, end[kind] == walk.c.node)
+        onward = onward.where(walk.c.kind == literal_column(str(int(kind))))
+        further.append(onward.where(walk.c.hop < bindparam("hops")) if is_bounded else onward)
+    walk = walk.union(*further)
+    return select(walk.c.event)
 
 
 def _read_paths(session: Session, ids: list[int]) -> Mapping[int, list[PathStep]]:

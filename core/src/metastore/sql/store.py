@@ -13,7 +13,7 @@ from metastore.capabilities import Capabilities
 from metastore.errors import ClosedError, ForkError, InvalidError, ReadOnlyError
 from metastore.model import AnyNode, Event, Link, NodeKind, Type
 from metastore.problems import Problem
-from metastore.query import EventQuery, LinkQuery, NodeQuery, TypeQuery
+from metastore.query import EventQuery, LinkQuery, NodeQuery, TypeQuery, WalkQuery
 from metastore.sql import checking, deleting, pages, reading
 from metastore.sql.database import Database, Session
 from metastore.sql.lists import one_is_empty
@@ -157,6 +157,13 @@ class SQLMetadataStore(BaseMetadataStore):
             self._check_open()
             return []
         return self._read(lambda session: reading.read_events(session, query))
+
+    def walk_events(self, query: WalkQuery) -> Sequence[Event]:
+        """The events that the walk goes over, in one statement where the database can walk."""
+        if not query.ids or not self._database.can_walk:
+            return super().walk_events(query)
+        events = self._read(lambda session: reading.walk_events(session, query))
+        return super().walk_events(query) if events is None else events
 
     def read_links(self, query: LinkQuery) -> Sequence[Link]:
         """The links that the query asks for."""

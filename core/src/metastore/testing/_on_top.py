@@ -12,6 +12,7 @@ from metastore.batch import Batch
 from metastore.errors import AlreadyExistsError, NotFoundError
 from metastore.lineage import walk
 from metastore.model import EventType, ExecutionState, NodeKind
+from metastore.query import NodeQuery, WalkQuery, Way, walked
 from metastore.store import Store
 from metastore.testing._base import ARTIFACT, CONTEXT, EXECUTION, ContractBase, batch_with, read
 
@@ -39,6 +40,11 @@ def _write_graph(store: BaseMetadataStore) -> list[int]:
     batch.event(artifacts[4], executions[5], EventType.OUTPUT)
     written = store.write(batch)
     return [written[ref].id for ref in artifacts]
+
+
+def _id(store: BaseMetadataStore, kind: NodeKind, name: str) -> int:
+    [node] = store.read_nodes(NodeQuery(kind, names=[name]))
+    return node.id
 
 
 def _names(store: BaseMetadataStore, starts: list[int], **how: object) -> set[str | None]:
@@ -69,6 +75,31 @@ class LineageContract(ContractBase):
         ids = _write_graph(store)
         assert _names(store, [ids[3]], max_hops=1) == {"a3", "e3"}
         assert _names(store, [ids[3]], max_hops=2) == {"a3", "e3", "a1", "a2"}
+
+    @pytest.mark.parametrize("way", Way)
+    @pytest.mark.parametrize("kind", [ARTIFACT, EXECUTION], ids=lambda kind: kind.label)
+    def test_walks_go_over_what_leads_on(
+        self, store: BaseMetadataStore, kind: NodeKind, way: Way
+    ) -> None:
+        """A walk goes over the events that lead on, each once, as far as it may, and ends. [8.18]
+
+        On failure: if you override `walk_events`, compare it with the default, which asks
+        `read_events` hop by hop: which types of events lead on from which kind of node, that a
+        hop is one event, and that a walk which comes back to where it was ends.
+        """
+        _write_graph(store)
+        batch = Batch()
+        # One that changes what it reads: a circle.
+        for type in (EventType.INTERNAL_INPUT, EventType.INTERNAL_OUTPUT, EventType.PENDING_OUTPUT):
+            batch.event(_id(store, ARTIFACT, "a1"), _id(store, EXECUTION, "e2"), type)
+        store.write(batch)
+        ids = [node.id for node in store.read_nodes(NodeQuery(kind))]
+        starts = [[], [2**40, -1], ids[-1:] * 2, *([each] for each in ids), ids]
+        for start in starts:
+            for hops in (0, 1, 2, 3, 50, None):
+                query = WalkQuery(kind, start, way, hops)
+                found = store.walk_events(query)
+                assert sorted(found) == sorted(walked(store, query)), query
 
     def test_lineage_is_drawn(self, store: BaseMetadataStore) -> None:
         """Lineage is a tree with the names of what was stored. [8.12]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -67,6 +68,9 @@ _USED = "metastore used"
 """In the notes of a connection: when it was given back."""
 _WALK = 30
 """Milliseconds after which a walk over nodes that does not find enough is stopped."""
+_MAIN = re.compile(r"(?:\A|\)\s+)SELECT\b")
+"""The word that begins a query, behind its common table expressions, where MySQL takes hints."""
+
 _TOOK_LONG = (1969, 3024)
 """What MariaDB and MySQL say of a statement that was stopped."""
 _CONFLICTS = 4
@@ -102,7 +106,7 @@ class _Session(Session):
         limited.text = (
             f"SET STATEMENT max_statement_time = {_WALK / 1000} FOR {statement.text}"
             if self._is_mariadb
-            else statement.text.replace("SELECT", f"SELECT /*+ MAX_EXECUTION_TIME({_WALK}) */", 1)
+            else _MAIN.sub(rf"\g<0> /*+ MAX_EXECUTION_TIME({_WALK}) */", statement.text, count=1)
         )
         try:
             return self.rows(limited, **values)
@@ -478,6 +482,13 @@ class MySQLDatabase(EngineDatabase):
         return text if is_writable(text) else None
 
     # Filters.
+
+    @property
+    def can_walk(self) -> bool:
+        """Whether the server has recursive queries, as MariaDB 10.2 and MySQL 8."""
+        if self.server.is_tidb:
+            return False
+        return self.server.version >= ((10, 2) if self.server.is_mariadb else (8,))
 
     def can_answer(self, filter: Filter) -> bool:
         """Whether the server answers the filter as `metastore.query` means it."""

@@ -22,8 +22,10 @@ __all__ = ["Connector", "Server", "tls_context"]
 _ASKED = (
     "auto_increment_increment",
     "completion_type",
+    "cte_max_recursion_depth",
     "lock_wait_timeout",
     "max_allowed_packet",
+    "max_recursive_iterations",
     "range_optimizer_max_mem_size",
     "read_only",
     "transaction_isolation",
@@ -239,6 +241,9 @@ class Connector:
         if server.is_galera:
             # Without it, a node may answer with what was there a moment before.
             settings.append(("wsrep_sync_wait", "7"))
+        # Of MariaDB and of MySQL, how far a lineage goes; MariaDB cuts it without a word.
+        depths = {"max_recursive_iterations", "cte_max_recursion_depth"} & found.keys()
+        settings += [(name, "4294967295") for name in depths]
         if "range_optimizer_max_mem_size" in found:
             # A long list would be answered by reading the whole table.
             settings.append(("range_optimizer_max_mem_size", "0"))

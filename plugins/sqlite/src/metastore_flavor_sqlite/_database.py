@@ -425,6 +425,11 @@ class SQLiteDatabase(Database):
     # Lists are one JSON parameter.  SQLite's JSON functions cut text at NUL: such lists go as
     # hexadecimal digits, which no index serves, but which are right.
 
+    @property
+    def can_walk(self) -> bool:
+        """Whether this SQLite is of 2020-12 or later."""
+        return sqlite3.sqlite_version_info >= (3, 34)
+
     def list_shape(self, values: Collection[Any]) -> str:
         """``"one"`` for one value, ``"hex"`` for texts with a NUL among them, or ``"json"``."""
         if len(values) == 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ _STEPS_BETWEEN_SIGNALS = 1_000_000
 """Of SQLite's machine: some hundredths of a second."""
 _STEPS_OF_A_WALK = 150_000
 """Some seven milliseconds, and three times what a walk takes where matches lie evenly."""
+_PARTS = 10
 
 
 def prepare(connection: sqlite3.Connection) -> None:
@@ -53,7 +55,12 @@ class SQLiteSession(Session):
     def rows_soon(self, statement: Statement, **values: Any) -> list[Row] | None:
         """As `rows`, or None where that takes SQLite's machine more than so many steps."""
         connection = self.cursor.connection
-        connection.set_progress_handler(_stop, _STEPS_OF_A_WALK)
+        asked = itertools.count(1)
+        # In parts: SQLite counts the steps of a statement on from what it took the times before, so
+        # that the first part ends at any moment.
+        connection.set_progress_handler(
+            lambda: next(asked) >= _PARTS, max(1, _STEPS_OF_A_WALK // _PARTS)
+        )
         try:
             return self.rows(statement, **values)
         except sqlite3.OperationalError as error:
@@ -82,10 +89,6 @@ class SQLiteSession(Session):
 
 def _lenient(text: bytes) -> str:
     return text.decode(errors="replace")
-
-
-def _stop() -> int:
-    return 1
 
 
 def _let_signals_in() -> int:
