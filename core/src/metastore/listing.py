@@ -145,10 +145,10 @@ class Listing(Sequence[T_co]):
             )
             if page:
                 yield page
-            if len(page) < size:
+            left = None if left is None else left - size
+            if len(page) < size or left == 0:
                 return
             query = query.page(cursor_of(page[-1], query.order_by), query.limit)
-            left = None if left is None else left - size
 
     def __len__(self) -> int:
         begun, self._begun = self._begun, None
@@ -162,7 +162,10 @@ class Listing(Sequence[T_co]):
 
     def _take(self, query: NodeQuery, size: int) -> list[AnyNode]:
         limit = size if query.limit is None else min(size, query.limit)
-        return list(itertools.chain(*self._pages(query.page(query.after, limit))))
+        query = query.page(query.after, limit)
+        if 0 < limit <= self._page_size():
+            return list(self._backend.find_nodes(query))
+        return list(itertools.chain(*self._pages(query)))
 
     @overload
     def __getitem__(self, index: int) -> T_co: ...

@@ -100,7 +100,8 @@ def _read_few(session: Session, query: NodeQuery) -> list[AnyNode]:
         return []
     width = _WIDTHS[query.kind]
     maps = _maps_of_mixed if database.mixed_columns else _maps
-    nodes = [*dict.fromkeys(row[:width] for row in rows)][: query.limit]
+    by_id = {row[0]: row[:width] for row in rows}
+    nodes = [by_id[id] for id in sorted(by_id, reverse=query.descending)][: query.limit]
     return _nodes(query.kind, nodes, maps((row[0], *row[width:]) for row in rows))
 
 
@@ -367,6 +368,9 @@ def _node_select(
         keys.insert(0, node[_TIMES[query.order_by]])
     if query.after is not None:
         selected = selected.where(_behind(keys, descending=query.descending))
+    if columns is _all_columns:
+        # A few rows: MariaDB would make a table on its disk to sort them, for their long columns.
+        return selected
     selected = selected.order_by(*(key.desc() if query.descending else key.asc() for key in keys))
     return selected if query.limit is None else selected.limit(_number("page_size"))
 
