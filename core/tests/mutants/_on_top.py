@@ -77,6 +77,17 @@ class WalksBesideOneAnother(MemoryMetadataStore):
         return [event for walk in walks for event in walk]
 
 
+@mutant("test_walks_over_many_ways_end")
+class GoesOnFromWhereItWas(MemoryMetadataStore):
+    """Gives the events of a node once for each length of way that leads there."""
+
+    def walk_events(self, query: WalkQuery) -> Sequence[Event]:
+        if query.max_hops != 2 * 20:
+            return super().walk_events(query)
+        found = super().walk_events(query)
+        return [*found, *super().walk_events(replace(query, max_hops=20))]
+
+
 @mutant("test_lineage_is_drawn")
 class NamesOfOne(Tables):
     """Reads nodes by a list of ids without their names, which are in a table of their own."""

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from metastore import Batch, EventType, NodeKind, Ref, WalkQuery, Way
+from metastore import NodeKind, WalkQuery, Way
 from metastore.base import BaseMetadataStore
 from metastore.query import walked
+from metastore.testing.histories import history
 from metastore_flavor_mysql import MySQLMetadataStore
 from metastore_flavor_mysql._database import MySQLDatabase, _Session
 
@@ -18,21 +19,6 @@ from .servers import Server
 
 ARTIFACT, EXECUTION = NodeKind.ARTIFACT, NodeKind.EXECUTION
 STEPS = 60
-
-
-def steps(number: int, *, reads_all: bool) -> Batch:
-    """Steps that each write an artifact, and read that of the one before or those of all before."""
-    batch = Batch()
-    outputs: list[Ref] = []
-    for kind in (ARTIFACT, EXECUTION):
-        batch.type(kind, "T")
-    for _ in range(number):
-        execution = batch.execution("T")
-        for each in outputs if reads_all else outputs[-1:]:
-            batch.event(each, execution, EventType.INPUT)
-        outputs.append(batch.artifact("T"))
-        batch.event(outputs[-1], execution, EventType.OUTPUT, path=["model", 0])
-    return batch
 
 
 @pytest.fixture(params=["mariadb", "mysql9"])
@@ -68,7 +54,7 @@ def test_a_walk_is_one_question(
     store: BaseMetadataStore, asked: list[bool], hops: int | None
 ) -> None:
     """However far a walk goes, its events and their paths are one way to the server."""
-    store.write(steps(STEPS, reads_all=False))
+    store.write(history(STEPS, reads_all=False))
     for start, way in ((1, Way.ALL), (STEPS, Way.UP)):
         asked.clear()
         found = store.walk_events(WalkQuery(ARTIFACT, [start], way, hops))
@@ -81,7 +67,7 @@ def test_a_walk_goes_very_far(store: BaseMetadataStore) -> None:
     """A history of more steps than the server's own limit of recursion is walked to its beginning;
     MariaDB would leave out the rest without a word.
     """
-    store.write(steps(700, reads_all=False))
+    store.write(history(700, reads_all=False))
     assert len(store.walk_events(WalkQuery(ARTIFACT, [700], Way.UP))) == 1_399
 
 
@@ -91,7 +77,7 @@ def test_a_walk_that_takes_long_goes_hop_by_hop(
     """Where very many ways of different length lead to the same nodes, as where each step reads all
     that was made before, a walk of so many hops is given up, and done a hop at a time.
     """
-    store.write(steps(STEPS, reads_all=True))
+    store.write(history(STEPS, reads_all=True))
     monkeypatch.setattr("metastore_flavor_mysql._database._WALK", 1)
     asked.clear()
     query = WalkQuery(ARTIFACT, [STEPS], Way.UP, 50)
@@ -107,7 +93,7 @@ def test_an_old_server_is_asked_hop_by_hop(
 ) -> None:
     """Where the server cannot walk, lineage is the same, and takes a question a hop."""
     with closing(MySQLMetadataStore.open(mariadb.config())) as store:
-        store.write(steps(STEPS, reads_all=False))
+        store.write(history(STEPS, reads_all=False))
         query = WalkQuery(ARTIFACT, [STEPS], Way.UP, 40)
         expected = store.walk_events(query)
         monkeypatch.setattr(MySQLDatabase, "can_walk", False)

@@ -8,30 +8,16 @@ from typing import Any
 import pytest
 
 import metastore
-from metastore import Batch, EventType, Ref, Store, WalkQuery, Way
+from metastore import Store, WalkQuery, Way
 from metastore.base import BaseMetadataStore
 from metastore.query import walked
+from metastore.testing.histories import history
 from metastore_flavor_sqlite._database import SQLiteDatabase
 from metastore_flavor_sqlite._session import SQLiteSession
 
-from .helpers import ARTIFACT, EXECUTION
+from .helpers import ARTIFACT
 
 STEPS = 60
-
-
-def steps(number: int, *, reads_all: bool) -> Batch:
-    """Steps that each write an artifact, and read that of the one before or those of all before."""
-    batch = Batch()
-    outputs: list[Ref] = []
-    for kind in (ARTIFACT, EXECUTION):
-        batch.type(kind, "T")
-    for _ in range(number):
-        execution = batch.execution("T")
-        for each in outputs if reads_all else outputs[-1:]:
-            batch.event(each, execution, EventType.INPUT)
-        outputs.append(batch.artifact("T"))
-        batch.event(outputs[-1], execution, EventType.OUTPUT, path=["model", 0])
-    return batch
 
 
 @pytest.fixture
@@ -70,7 +56,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
 @pytest.mark.parametrize("hops", [None, 40])
 def test_a_walk_is_one_question(store: Store, asked: Asked, hops: int | None) -> None:
     """However far a walk goes, its events and their paths are one question to the file."""
-    store.write(steps(STEPS, reads_all=False))
+    store.write(history(STEPS, reads_all=False))
     for start, way in ((1, Way.ALL), (STEPS, Way.UP)):
         asked.queries = 0
         found = store.backend.walk_events(WalkQuery(ARTIFACT, [start], way, hops))
@@ -81,7 +67,7 @@ def test_a_walk_is_one_question(store: Store, asked: Asked, hops: int | None) ->
 
 def test_a_walk_goes_very_far(store: Store) -> None:
     """A history of thousands of steps is walked to its beginning."""
-    store.write(steps(3_000, reads_all=False))
+    store.write(history(3_000, reads_all=False))
     assert len(store.backend.walk_events(WalkQuery(ARTIFACT, [3_000], Way.UP))) == 5_999
 
 
@@ -89,7 +75,7 @@ def test_a_walk_over_many_ways_goes_hop_by_hop(store: Store, asked: Asked) -> No
     """Where very many ways of different length lead to the same nodes, as where each step reads all
     that was made before, a walk of so many hops is given up, and done a hop at a time.
     """
-    store.write(steps(STEPS, reads_all=True))
+    store.write(history(STEPS, reads_all=True))
     for way in (Way.UP, Way.DOWN, Way.ALL):
         query = WalkQuery(ARTIFACT, [STEPS if way is Way.UP else 1], way, 50)
         found = store.backend.walk_events(query)
@@ -100,7 +86,7 @@ def test_a_walk_over_many_ways_goes_hop_by_hop(store: Store, asked: Asked) -> No
 
 def test_walks_are_not_given_up_by_chance(store: Store, asked: Asked) -> None:
     """A short walk is never given up, however often it was done before."""
-    store.write(steps(STEPS, reads_all=False))
+    store.write(history(STEPS, reads_all=False))
     for _ in range(200):
         store.backend.walk_events(WalkQuery(ARTIFACT, [STEPS], Way.UP, 40))
     assert asked.given_up == 0
@@ -110,7 +96,7 @@ def test_an_old_sqlite_is_asked_hop_by_hop(
     store: Store, asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where SQLite cannot walk, lineage is the same, and takes a question a hop."""
-    store.write(steps(STEPS, reads_all=False))
+    store.write(history(STEPS, reads_all=False))
     query = WalkQuery(ARTIFACT, [STEPS], Way.UP, 40)
     expected = store.backend.walk_events(query)
     monkeypatch.setattr(SQLiteDatabase, "can_walk", False)

@@ -15,6 +15,7 @@ from metastore.model import EventType, ExecutionState, NodeKind
 from metastore.query import NodeQuery, WalkQuery, Way, walked
 from metastore.store import Store
 from metastore.testing._base import ARTIFACT, CONTEXT, EXECUTION, ContractBase, batch_with, read
+from metastore.testing.histories import history
 
 _GRAPH = [
     (0, 0, EventType.OUTPUT),
@@ -100,6 +101,24 @@ class LineageContract(ContractBase):
                 query = WalkQuery(kind, start, way, hops)
                 found = store.walk_events(query)
                 assert sorted(found) == sorted(walked(store, query)), query
+
+    @pytest.mark.parametrize("way", Way)
+    def test_walks_over_many_ways_end(self, store: BaseMetadataStore, way: Way) -> None:
+        """Where each step reads all that was made before, a walk gives each event once, however
+        many ways lead there. [8.18]
+
+        On failure: if you override `walk_events`, a walk must not go on from where it was before;
+        if you do not, `read_events` must give the events of several nodes once.
+        """
+        steps = 20
+        store.write(history(steps, reads_all=True))
+        [first, *_, last] = [node.id for node in store.read_nodes(NodeQuery(ARTIFACT))]
+        start = last if way is Way.UP else first
+        for hops in (None, 2 * steps):
+            found = store.walk_events(WalkQuery(ARTIFACT, [start], way, hops))
+            # Downwards not over what wrote the first one.
+            assert len(found) == steps * (steps + 1) // 2 - (way is Way.DOWN)
+            assert len(set(found)) == len(found)
 
     def test_lineage_is_drawn(self, store: BaseMetadataStore) -> None:
         """Lineage is a tree with the names of what was stored. [8.12]
