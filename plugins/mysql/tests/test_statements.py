@@ -10,9 +10,10 @@ from contextlib import closing
 
 import pytest
 
-from metastore import Batch, EventType, NodeKind, NodeQuery, PropertyKind
+from metastore import Batch, EventType, NodeKind, NodeQuery, PropertyKind, Store
 from metastore.base import BaseMetadataStore
 from metastore.query import EventQuery
+from metastore.testing.histories import history
 from metastore_flavor_mysql import MySQLMetadataStore
 from metastore_flavor_mysql._connection import Connection
 
@@ -127,3 +128,14 @@ def test_reads(
     _step(store, 2)
     ended = 1 if statements else 0
     assert sent(lambda: read(store)) == (statements + ended, ended)
+
+
+@pytest.mark.parametrize("steps", [5, 100])
+def test_lineage_is_as_many_ways_however_far(steps: int, mariadb: Server, sent: Counting) -> None:
+    """The walk, what its nodes are, and which steps of which runs: whatever the number of hops."""
+    with closing(MySQLMetadataStore.open(mariadb.config())) as store:
+        store.write(history(steps, reads_all=False))
+        last = Store(store).artifact(steps)
+        last.lineage()
+        statements, ahead = sent(lambda: last.lineage(max_hops=20))
+        assert statements - ahead == 6

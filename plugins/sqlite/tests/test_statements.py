@@ -30,6 +30,7 @@ from metastore.base import cursor_of
 from metastore.query import TypeQuery
 from metastore.rules import Planner
 from metastore.sql import Session
+from metastore.testing.histories import history
 
 from .helpers import ARTIFACT, CONTEXT, EXECUTION, connect, sample, write_run_like
 
@@ -369,3 +370,15 @@ def test_lineage_asks_by_whole_frontiers(store: Store, counting: Any) -> None:
         assert len(found.artifacts) == 1 + outputs
         counts.append(len(counted.statements))
     assert counts[0] == counts[1] <= 16
+
+
+@pytest.mark.parametrize("steps", [5, 100])
+def test_lineage_is_as_many_statements_however_far(steps: int, store: Store, counting: Any) -> None:
+    """The walk, what its nodes are, and which steps of which runs: whatever the number of hops."""
+    store.backend.write(history(steps, reads_all=False))
+    last = store.artifact(steps)
+    last.lineage()
+    with counting() as counted:
+        found = last.lineage(max_hops=20)
+    assert len(found.executions) == min(steps, 10)
+    assert len(counted.statements) == 6
