@@ -46,8 +46,8 @@ def test_a_list_of_flavors_imports_no_driver_and_no_client() -> None:
 
 @pytest.mark.parametrize("making", [True, False])
 def test_the_page_has_the_roles(making: bool) -> None:
-    """The Roles of docs/kubernetes.md are those that the tests run with."""
-    page = Path(__file__).parents[3] / "docs" / "kubernetes.md"
+    """The Roles of docs/flavors/kubernetes.md are those that the tests run with."""
+    page = Path(__file__).parents[3] / "docs" / "flavors" / "kubernetes.md"
     if not page.is_file():
         pytest.skip("the page is in the repository only")
     blocks = page.read_text(encoding="utf-8").split("```yaml\n")[1:]

@@ -6,7 +6,7 @@ from metastore import Capabilities, Command, Flavor, hookimpl
 from metastore_flavor_kubeflow.availability import check_available
 
 CAPABILITIES = Capabilities(
-    # Types, parent contexts: docs/kubeflow.md.
+    # Types, parent contexts: docs/flavors/kubeflow.md.
     atomic_batch="nodes",
     given_times=False,
     exact_doubles=False,

@@ -42,7 +42,7 @@ class KubeflowMetadataStore(BaseMetadataStore):
     """A store behind a metadata service: Kubeflow Pipelines' (up to 2.18), or `metastore serve`.
 
     The service checks and stores; it has no transaction that spans two calls, so that `write` is a
-    plan of ours and as few calls as the protocol allows (docs/kubeflow.md).
+    plan of ours and as few calls as the protocol allows (docs/flavors/kubeflow.md).
     """
 
     FLAVOR: ClassVar[str] = "kubeflow"

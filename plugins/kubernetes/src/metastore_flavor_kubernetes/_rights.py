@@ -27,7 +27,10 @@ class Right(NamedTuple):
 
 
 def _rules(config: KubernetesConfig) -> list[tuple[str, str, tuple[str, ...], str]]:
-    """Group, resource, verbs and name of what `docs/kubernetes.md` grants who makes the service."""
+    """Group, resource, verbs and name of what whoever makes the service is granted.
+
+    The same as in `docs/flavors/kubernetes.md`.
+    """
     all_verbs = ("create", "get", "patch", "delete")
     # What is named cannot be listed or created by name alone; what can be, is.
     return [
@@ -119,7 +122,7 @@ def check(cluster: Cluster, namespace: str, wanted: list[Right]) -> None:
             f"this user lacks rights in namespace {namespace!r} of {cluster.location}: "
             + ", ".join(map(str, missing))
             + "; nothing was changed",
-            hint="bind the Role of docs/kubernetes.md to the user, or ask who may",
+            hint="bind the Role of docs/flavors/kubernetes.md to the user, or ask who may",
             offender=Offender("namespace", name=namespace),
         )
 

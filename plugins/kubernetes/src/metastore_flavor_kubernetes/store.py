@@ -58,8 +58,8 @@ class KubernetesMetadataStore(MySQLMetadataStore):
     def provision(cls, config: KubernetesConfig) -> None:
         """Make what is missing in the cluster, change what differs, and wait until it answers.
 
-        An empty database becomes a store.  See `docs/kubernetes.md`; passwords are made once, and
-        never changed.
+        An empty database becomes a store.  See `docs/flavors/kubernetes.md`; passwords are made
+        once, and never changed.
 
         Raises
         ------
