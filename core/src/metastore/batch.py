@@ -88,6 +88,7 @@ class Insert:
 
 
 INSERT = Insert()
+"""The mode of drafts that name none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,7 @@ class Reuse:
 
 
 WriteMode: TypeAlias = "Insert | Replace | Merge | Reuse"
+"""Whether a node is new, or which stored node it changes or is."""
 
 
 @dataclass(slots=True)
@@ -216,7 +218,7 @@ class Batch:
 
     def __init__(self) -> None:
         self.number = next(_numbers)
-        """Of this batch in its process; its `Ref`s carry it."""
+        """Of this batch in its process; every `Ref` of it carries it."""
         self.types: list[TypeDraft] = []
         self.nodes: dict[NodeKind, list[NodeDraft]] = {kind: [] for kind in NODE_KINDS}
         self.events: list[EventDraft] = []

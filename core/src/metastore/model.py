@@ -316,6 +316,7 @@ class Context(Node):
 
 
 AnyNode: TypeAlias = "Artifact | Execution | Context"
+"""A node of any of the three kinds."""
 
 
 class Event(NamedTuple):

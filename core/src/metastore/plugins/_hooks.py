@@ -13,6 +13,7 @@ __all__ = ["HookSpecs", "hookimpl", "plugin_manager"]
 PROJECT = "metastore"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks a function of a plugin module as one of the hooks of `HookSpecs`."""
 
 
 class HookSpecs:

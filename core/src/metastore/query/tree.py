@@ -129,6 +129,7 @@ class Function:
 
 
 Term: TypeAlias = "Constant | Column | Property | Arithmetic | Function"
+"""What has a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,7 @@ class Holds:
 
 
 Predicate: TypeAlias = "Comparison | Membership | Pattern | Missing | Holds"
+"""What is true or false of a node and its neighbours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +206,7 @@ class Exists:
 
 
 Condition: TypeAlias = "Predicate | Every | Either | Exists"
+"""A filter, or a part of one: predicates, and what joins them."""
 
 NEIGHBOURS: dict[NodeKind, tuple[AliasKind, ...]] = {
     NodeKind.ARTIFACT: (AliasKind.CONTEXTS, AliasKind.EVENTS),
