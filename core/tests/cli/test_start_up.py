@@ -87,3 +87,5 @@ def test_every_noun_in_the_help_is_there() -> None:
         assert found is not None
         assert found.name == name
         assert found.help
+        # A mark of click's that click did not read.
+        assert "\\b" not in found.get_help(click.Context(found, info_name=name, parent=ctx))

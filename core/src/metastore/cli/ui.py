@@ -50,7 +50,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 @click.option("--open", "in_browser", is_flag=True, help="Open it in the browser.")
 @debug_option(hidden=True)
 def ui(which: str | None, host: str, port: int, names: Sequence[str], in_browser: bool) -> None:
-    r"""Look at a store in a browser; nothing can be changed there.
+    """Look at a store in a browser; nothing can be changed there.
 
     The pages have no login: whoever reaches the port reads all of the store, so that by default
     only this machine does. Ctrl-C stops the server.
@@ -58,7 +58,7 @@ def ui(which: str | None, host: str, port: int, names: Sequence[str], in_browser
     \b
     metastore ui sqlite:///runs.db
     metastore ui prod --host 0.0.0.0 --allow-host runs.example.com
-    """
+    """  # noqa: D301 - it is the character that click looks for
     _check_installed()
     listening = _listen(host, port)
     with listening, opened(which) as store:

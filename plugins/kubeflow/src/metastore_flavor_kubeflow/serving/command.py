@@ -111,7 +111,7 @@ def serve(
     grace: float,
     access_log: bool,
 ) -> None:
-    r"""Serve a store to ML Metadata's clients: Kubeflow Pipelines, TFX, ml-metadata.
+    """Serve a store to ML Metadata's clients: Kubeflow Pipelines, TFX, ml-metadata.
 
     They find ml_metadata.MetadataStoreService, as of ML Metadata's own server, and gRPC's health
     service. The protocol has no authentication: whoever reaches the port reads and writes all of
@@ -120,7 +120,7 @@ def serve(
     \b
     metastore serve sqlite:///runs.db
     metastore serve prod --host 0.0.0.0 --tls-cert tls.crt --tls-key tls.key
-    """
+    """  # noqa: D301 - it is the character that click looks for
     # gRPC's own lines are for its developers; what they come from is told by us.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     tls = _tls(tls_cert, tls_key, tls_client_ca)
