@@ -1,0 +1,1 @@
+"""What the documents promise: their site, and what they show."""
