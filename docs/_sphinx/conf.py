@@ -76,6 +76,8 @@ toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"
 html_title = "metastore"
+# That of the web page.
+html_favicon = "../../core/src/metastore/ui/static/icon.svg"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 templates_path = ["templates"]

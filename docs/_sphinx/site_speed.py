@@ -41,6 +41,8 @@ def speed(root: Path, name: str) -> str:
     return "\n\n".join(parts)
 
 
+BOUNDS = {"(milliseconds)": "nobody: milliseconds, at most", "(errors)": "nobody: errors, at most"}
+"""Targets that are no ratio."""
 _APART = {"command", "date", "cores"}
 
 
@@ -69,7 +71,7 @@ def _targets(works: Mapping[str, Any]) -> str:
         [
             work["title"],
             NAMES.get(verdict["candidate"], verdict["candidate"]),
-            NAMES.get(verdict["against"], verdict["against"]),
+            BOUNDS.get(verdict["against"]) or NAMES.get(verdict["against"], verdict["against"]),
             f"{verdict['figure']:.2f}",
             f"{verdict['target']:g}",
             "met" if verdict["met"] else "missed",
@@ -79,7 +81,7 @@ def _targets(works: Mapping[str, Any]) -> str:
         if verdict["target"] is not None
     ]
     return "Times as fast, beside the targets:\n\n" + _table(
-        ["work", "who", "beside", "times as fast", "target", ""], rows
+        ["work", "who", "beside", "times as fast", "target", ""], rows, words=3
     )
 
 
@@ -98,8 +100,9 @@ def _grown(work: Mapping[str, Any]) -> str:
     return f"{work['title']}{most}:\n\n" + _table(columns, rows)
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    shown = [list(columns), ["---"] + ["---:"] * (len(columns) - 1), *rows]
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
+    """A table whose first columns are words, and the others numbers."""
+    shown = [list(columns), ["---"] * words + ["---:"] * (len(columns) - words), *rows]
     return "\n".join(f"| {' | '.join(row)} |" for row in shown)
 
 
