@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import uvicorn
 
 from metastore import Store
@@ -66,20 +67,41 @@ class Watched:
         self.tab.on("console", self._told)
         self.tab.on("pageerror", lambda error: self.faults.append(f"script: {error}"))
         self.tab.on("request", self._asked)
+        self.tab.on("dialog", self._spoken)
 
     def _told(self, message: Any) -> None:
-        # An error page is one, as far as the browser goes.
-        if message.type in ("error", "warning") and "status of 4" not in message.text:
+        # An error page is one, as far as the browser goes; its status is looked at elsewhere.
+        is_status = "the server responded with a status of" in message.text
+        if message.type in ("error", "warning") and not is_status:
             self.faults.append(f"console: {message.text}")
 
     def _asked(self, request: Any) -> None:
         if not request.url.startswith(f"{self._address}/"):
             self.faults.append(f"it asks for {request.url}")
 
+    def _spoken(self, dialog: Any) -> None:
+        self.faults.append(f"a dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def go(self, path: str) -> Any:
+        """The answer, once the tab is at that page."""
+        return self.tab.goto(self._address + path, wait_until="load")
+
     def open(self, path: str) -> Any:
         """The tab, at that page."""
-        self.tab.goto(self._address + path, wait_until="load")
+        self.go(path)
         return self.tab
+
+    def ask(self, path: str, *, most: int) -> tuple[int, int]:
+        """The status of a file, and how many bytes it has, where those are fewer than `most`."""
+        size = 0
+        with httpx.stream("GET", self._address + path, timeout=120) as answer:
+            for each in answer.iter_bytes():
+                size += len(each)
+                if size >= most:
+                    # A list of a large store is read as it is sent: nobody waits for all of it.
+                    break
+        return answer.status_code, size
 
     def close(self) -> None:
         """Close the tab."""

@@ -11,6 +11,7 @@ import pytest
 
 import metastore
 
+from .crawl import crawl
 from .generated import fill
 from .install import browser
 from .shown import Watched, browsing, served
@@ -24,9 +25,6 @@ pytestmark = [
     ),
 ]
 
-_PAGES = 25
-"""Of each store, from the first page on, one of every sort to begin with."""
-
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
@@ -38,7 +36,38 @@ def chromium() -> Iterator[Any]:
 def _stores() -> list[str]:
     folder = os.environ.get("METASTORE_TEST_STORES")
     real = sorted(Path(folder).glob("*.sqlite")) if folder else []
-    return ["empty", "filled", "damaged", "hostile", *map(str, real)]
+    large = ["large"] if os.environ.get("METASTORE_TEST_RUNS") else []
+    return ["empty", "filled", "damaged", "hostile", *large, *map(str, real)]
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with as many runs as METASTORE_TEST_RUNS says; 100,000 take five minutes."""
+    path = tmp_path_factory.mktemp("large") / "store.db"
+    with metastore.connect(f"sqlite:///{path}") as store:
+        fill(store, int(os.environ["METASTORE_TEST_RUNS"]), together=500, shared=True)
+    return path
+
+
+def hostile(path: Path) -> None:
+    """Write a store of texts that mean harm, and of more than a page has room for."""
+    many = {f"key {number}": "value " * 300 for number in range(5000)}
+    with metastore.connect(f"sqlite:///{path}") as store:
+        for text in (*HOSTILE, *_PAYLOADS):
+            record(store, text)
+        with store.run("many", parameters=many) as run, run.step("many", parameters=many) as step:
+            for number in range(600):
+                step.output(f"output {number}", type="T", uri=f"s3://{number}/{'u' * 3000}")
+            step.output("last", type="T", uri="s3://last", custom_properties=many)
+
+
+_PAYLOADS = (
+    "<script>window.__pwned = 1</script>",
+    "<svg onload=window.__pwned=2><img src=x onerror=window.__pwned=3>",
+    "'\"><iframe srcdoc='<script>parent.__pwned = 4</script>'>",
+    "{{ ''.__class__ }}<a href=javascript:window.__pwned=5>x</a>",
+    "\u202e\u2067 \N{HEBREW LETTER ALEF} right to left \ud800 half \udfff",
+)
 
 
 @pytest.fixture(params=_stores())
@@ -50,104 +79,55 @@ def address(request: pytest.FixtureRequest, tmp_path: Path, filled: Path) -> Ite
     elif request.param == "filled":
         path = filled
     elif request.param == "hostile":
-        with metastore.connect(f"sqlite:///{path}") as store:
-            for text in HOSTILE[:-1]:
-                record(store, text.replace("\0", ""))
+        hostile(path)
     elif request.param == "empty":
         metastore.connect(f"sqlite:///{path}").close()
+    elif request.param == "large":
+        path = request.getfixturevalue("large")
     else:
         path = Path(request.param)
     with metastore.connect(f"sqlite:///{path}", mode="r") as store, served(store) as at:
         yield at
 
 
-_LINKS = """(found) => found.map((each) =>
-  new URL(each.getAttribute("href"), document.baseURI).href)"""
-_TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
-
-
-def _sorts(links: list[str], address: str) -> list[str]:
-    """Of the pages that are led to, of each sort the first ones."""
-    found: dict[str, list[str]] = {}
-    for each in links:
-        path = each.removeprefix(address)
-        head, _, query = path.partition("?")
-        if each.startswith(address) and "." not in head.rpartition("/")[2]:
-            parts = head.split("/")
-            sort = f"{parts[1]}/{len(parts)}/{query.partition('=')[0]}"
-            found.setdefault(sort, []).append(path)
-    return [path for paths in found.values() for path in paths[:2]]
-
-
-@pytest.mark.parametrize("options", [{}, {"java_script_enabled": False}], ids=["script", "none"])
-def test_pages_ask_for_nothing_and_complain_of_nothing(
-    options: Any, address: str, chromium: Any
-) -> None:
-    """No error on the console, no request to another host, with script and without it."""
-    watched = Watched(chromium, address, **options)
-    seen: set[str] = set()
-    waiting = ["/", "/runs?state=FAILED", "/compare", "/nowhere", "/runs?where=nme+%3D+1"]
-    while waiting and len(seen) < _PAGES:
-        path = waiting.pop(0)
-        if path in seen:
-            continue
-        seen.add(path)
-        tab = watched.open(path)
-        assert tab.locator("h1").count() == 1, path
-        assert not watched.faults, f"{path}: {watched.faults}"
-        # Without script the driver may still look.
-        links = tab.locator("a[href]").evaluate_all(_LINKS)
-        waiting += [each for each in _sorts(links, address) if each not in seen]
+def _wrong(
+    chromium: Any, address: str, width: int, scheme: str, *, script: bool = True, axe: bool = False
+) -> list[str]:
+    """What is wrong with any sort of page."""
+    watched = Watched(
+        chromium,
+        address,
+        viewport={"width": width, "height": 800},
+        color_scheme=scheme,
+        java_script_enabled=script,
+    )
+    visits = crawl(watched, pages=_PAGES, each=1, axe=axe, kinds="pages")
     watched.close()
+    assert len({each.sort for each in visits}) == len(visits) >= 12
+    return [f"{each.path}: {fault}" for each in visits for fault in each.faults]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1400])
-def test_pages_fit_and_can_be_read(width: int, scheme: str, chromium: Any, filled: Path) -> None:
-    """Nothing sticks out at the side, and texts stand out from what is behind them (WCAG AA)."""
+_PAGES = 45
+"""Of each store: one of every sort, about."""
+
+
+def test_every_sort_of_page_is_well(address: str, chromium: Any) -> None:
+    """No error, no stray request, no script of a store, no faint text, no lost label."""
+    assert _wrong(chromium, address, 1280, "light", axe=True) == []
+
+
+def test_every_sort_of_page_is_well_without_script(address: str, chromium: Any) -> None:
+    """The same on a phone in the dark that runs no script."""
+    assert _wrong(chromium, address, 390, "dark", script=False) == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1400, "dark")])
+def test_every_sort_of_page_is_well_elsewhere(
+    width: int, scheme: str, chromium: Any, filled: Path
+) -> None:
+    """The same in the other mode."""
     with metastore.connect(f"sqlite:///{filled}", mode="r") as store, served(store) as at:
-        watched = Watched(
-            chromium, at, viewport={"width": width, "height": 800}, color_scheme=scheme
-        )
-        for path in (
-            *("/", "/runs", "/runs/100", "/pipelines", "/pipelines/1", "/executions/300"),
-            *("/artifacts", "/artifacts/300", "/lineage/300?depth=4", "/contexts/1", "/types"),
-            *("/compare?run=100&run=101", "/runs?where=nme+%3D+1", "/runs/99999"),
-        ):
-            tab = watched.open(path)
-            assert tab.evaluate(_TOO_WIDE) <= 0, path
-            assert tab.evaluate(_FAINT) == [], path
-        watched.close()
-
-
-_FAINT = """() => {
-  const light = (colour) => {
-    const [r, g, b, a] = colour.match(/[\\d.]+/g).map(Number);
-    const parts = [r, g, b].map((each) => {
-      const part = each / 255;
-      return part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
-    });
-    return { value: 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2], alpha: a ?? 1 };
-  };
-  const behind = (element) => {
-    for (let each = element; each; each = each.parentElement) {
-      const found = light(getComputedStyle(each).backgroundColor);
-      if (found.alpha === 1) return found.value;
-    }
-    return light(getComputedStyle(document.body).backgroundColor).value;
-  };
-  const faint = [];
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walker.nextNode()) {
-    const text = walker.currentNode.textContent.trim();
-    const element = walker.currentNode.parentElement;
-    if (!text || !element.checkVisibility() || element.closest("svg, option, .vh")) continue;
-    const front = light(getComputedStyle(element).color).value, back = behind(element);
-    const contrast = (Math.max(front, back) + 0.05) / (Math.min(front, back) + 0.05);
-    if (contrast < 4.5) faint.push(`${text.slice(0, 30)}: ${contrast.toFixed(2)}`);
-  }
-  return faint;
-}"""
+        assert _wrong(chromium, at, width, scheme) == []
 
 
 @pytest.fixture

@@ -190,3 +190,23 @@ def test_what_is_not_there(path: str, runs: Client) -> None:
 def test_what_cannot_be_meant(path: str, runs: Client) -> None:
     """An address that asks for what there is not is a 400, and the page says what there is."""
     assert "Traceback" not in runs.page(path, 400).text
+
+
+def test_what_is_too_much_for_a_page(store: Store) -> None:
+    """Of thousands of properties, outputs and types a page has the first 500; JSON has all."""
+    many = {f"key {number}": "x" * 15 for number in range(5000)}
+    with store.run("p", parameters=many) as run, run.step("s", parameters=many) as step:
+        for number in range(700):
+            step.output(f"output {number}", type=f"T{number}", uri=f"u{number}")
+        step.output("wordy", type="W", uri="w", custom_properties=dict.fromkeys(many, "x" * 15_000))
+    client = Client(store)
+    for path, more in (
+        (f"/runs/{run.id}", "4,500 more"),
+        ("/executions/1", "201 more"),
+        ("/artifacts/701", "4,987 more"),
+        ("/types", "201 more"),
+    ):
+        page = client.page(path)
+        assert more in page.text, path
+        assert len(page.source) < 1_000_000, path
+    assert len(client.json(f"/runs/{run.id}.json")["parameters"]) == 5000

@@ -11,7 +11,7 @@ from metastore.errors import InvalidError
 from metastore.model import Value
 from metastore.ui._page import Page, Rows, Shown, View
 from metastore.ui._run import runs_by_id
-from metastore.ui._texts import value_line
+from metastore.ui._texts import MOST, value_line
 from metastore.views import Run, Step
 
 __all__ = ["COMPARE"]
@@ -147,7 +147,13 @@ def _show(view: View) -> Shown:
     return Shown(
         "compare.html",
         "Compare runs",
-        {"runs": runs, "sections": shown, "everything": everything, "hidden": hidden},
+        {
+            "runs": runs,
+            "sections": shown,
+            "everything": everything,
+            "hidden": hidden,
+            "too_many": sum(max(len(each.lines) - MOST, 0) for each in shown),
+        },
         lambda: {
             "runs": [json_fields.run(each) for each in runs],
             "differences": {

@@ -83,6 +83,7 @@ def _environment() -> jinja2.Environment:
         "iso": display.iso,
         "minute": display.minute,
         "second": display.second,
+        "some_values": _texts.some_values,
         "thousands": lambda number: f"{number:,}",
         "kind": lambda value: kind_of(value).name,
         "names": lambda words: [(each, each.capitalize().replace("_", " ")) for each in words],
@@ -93,6 +94,7 @@ def _environment() -> jinja2.Environment:
         "duration": display.duration,
         "state_word": _texts.state_word,
         "refreshes": REFRESH,
+        "MOST": _texts.MOST,
     }
     return environment
 

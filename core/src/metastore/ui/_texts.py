@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -11,16 +13,20 @@ from metastore.display import brief
 from metastore.model import Proto, Value
 
 __all__ = [
+    "MOST",
     "flat",
     "long_value",
     "middle",
     "sentence",
     "shortly",
     "shown",
+    "some_values",
     "state_word",
     "value_line",
 ]
 
+MOST = 500
+"""Properties, inputs, types on a page; JSON has all of them."""
 _LONGEST = 20_000
 """Characters of a value on the page that is about it; JSON has all of them."""
 
@@ -101,6 +107,28 @@ def long_value(value: Value) -> str:
     elif isinstance(value, str):
         text = _laid_out(value)
     return _cut(text)
+
+
+def some_values(
+    values: Mapping[str, Value], most: int = MOST, room: int = 200_000
+) -> list[tuple[str, Value, str]]:
+    """The first of many properties, each with its text: as many as a page has room for.
+
+    Parameters
+    ----------
+    most:
+        Properties.
+    room:
+        Characters of all their texts; the first is given even where it has more.
+    """
+    found: list[tuple[str, Value, str]] = []
+    for key, value in islice(values.items(), most):
+        text = long_value(value)
+        room -= min(len(text), _LONGEST)
+        if found and room < 0:
+            break
+        found.append((key, value, text))
+    return found
 
 
 def _cut(text: str) -> str:
