@@ -207,11 +207,6 @@ def _kube(session: Session) -> None:
     session.names["grpc"] = pytest.importorskip("grpc")
 
 
-def _kubeflow(session: Session) -> None:
-    _metadb(session)
-    _register("kf", "kubeflow://?context=prod")
-
-
 def _kubernetes(_: Session) -> None:
     subprocess.run(["git", "init", "-q"], check=True)
 
@@ -294,20 +289,24 @@ PAGES = {
     "damaged-stores.md": Page(_damaged),
     "exporting.md": Page(_registered),
     "filters.md": Page(_filters),
-    "from-zenml.md": Page(
+    "history/zenml.md": Page(
         _zenml, {"/home/me/.config/zenml/local_stores/ID/metadata.db": "{folder}/metadata.db"}
     ),
     "kube.md": Page(_kube, needs=frozenset({"kubeflow"})),
-    "kubeflow.md": Page(
-        _kubeflow,
+    "history/kubeflow.md": Page(
+        _metadb,
         {
             "--pipeline iris-training": "--pipeline churn-0",
-            "run show RUN": f"run show {_NEWEST.format(store='kf')}",
+            "run show RUN --store kf\n": f"run show {_NEWEST.format(store='kf')} --store kf\n",
+            "run show RUN --store kfp": f"run show {_NEWEST.format(store='kfp')} --store kfp",
             "lineage ARTIFACT": "lineage 2",
+            # A server of one's own is the same one, on which Kubeflow's database is already.
+            "CREATE DATABASE metadb": "CREATE DATABASE own",
+            "--user=root metadb <": "--user=root own <",
         },
         frozenset({"mariadb", "kubeflow"}),
     ),
-    "kubernetes.md": Page(
+    "flavors/kubernetes.md": Page(
         _kubernetes,
         {
             # The other server is the same one, on which the store has that name already.
@@ -317,17 +316,13 @@ PAGES = {
         },
         frozenset({"mariadb", "kubernetes"}),
     ),
-    "mysql.md": Page(
-        _metadb,
-        {
-            "run show RUN": f"run show {_NEWEST.format(store='kfp')}",
-            # A server of one's own is the same one, on which Kubeflow's database is already.
-            "CREATE DATABASE metadb": "CREATE DATABASE own",
-            "--user=root metadb <": "--user=root own <",
-            "db1.example.com,db2.example.com,db3.example.com:3307": "localhost",
-        },
-        frozenset({"mariadb"}),
+    "flavors/mysql.md": Page(
+        replaced={"db1.example.com,db2.example.com,db3.example.com:3307": "localhost"},
+        needs=frozenset({"mariadb"}),
     ),
+    "asking.md": Page(_data, {"/data/runs.db": "{folder}/data.db"}),
+    "index.md": Page(_of_others, needs=frozenset({"mariadb", "kubeflow"})),
+    "speed.md": Page(_tox),
     "older-stores.md": Page(_older, {".20261128T093105.123456Z": "..."}),
     # The command asks, and nobody answers.
     "pruning.md": Page(_long_ago, {"--before 90d --shrink": "--before 90d --shrink --yes"}),
