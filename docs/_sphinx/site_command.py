@@ -45,7 +45,10 @@ def _of(context: click.Context) -> Iterator[str]:
         found
         for option in context.command.get_params(context)
         # Every command has it.
-        if "--help" not in option.opts and (found := option.get_help_record(context))
+        if "--help" not in option.opts
+        # Of arguments, which some releases of click list, those that have something to say.
+        and (found := option.get_help_record(context))
+        and (found[1] or isinstance(option, click.Option))
     ]
     if rows:
         cells = (f"| `{_in_cell(what)}` | {_escaped(said)} |" for what, said in rows)
