@@ -112,9 +112,10 @@ def leave_out(
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
-    # Blocks of ours that nobody else knows how to colour.
-    app.add_lexer("filter", TextLexer)
-    app.add_lexer("fields", TextLexer)
+    # Blocks that nobody else knows how to colour; the forge draws the last of these, the site shows
+    # its text, as what draws it would be fetched.
+    for name in ("fields", "filter", "mermaid"):
+        app.add_lexer(name, TextLexer)
     app.connect("source-read", fill)
     app.connect("missing-reference", find)
     app.connect("autodoc-skip-member", leave_out)

@@ -18,16 +18,12 @@ NAV: dict[str, list[str]] = {
         "docs/flavors/mysql",
         "docs/flavors/kubeflow",
         "docs/flavors/kubernetes",
-        "docs/mysql",
-        "docs/kubernetes",
     ],
     "Your history": [
         "docs/history/tfx",
         "docs/history/kubeflow",
         "docs/history/zenml",
         "docs/history/cmf",
-        "docs/kubeflow",
-        "docs/from-zenml",
     ],
     "Working with stores": [
         "docs/copying",
