@@ -7,6 +7,8 @@ import logging
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -201,6 +203,85 @@ def test_many_ask_at_once(runs: Client) -> None:
             assert answer.text == alone[path], path
 
 
+_WRITER = """
+import sys, metastore
+with metastore.connect(sys.argv[1]) as store:
+    for number in range(int(sys.argv[3])):
+        with store.run(f"pipeline-{sys.argv[2]}", parameters={"n": number}) as run:
+            with run.step("one") as step:
+                made = step.output("out", type="T", uri=f"u{number}")
+            with run.step("two") as step:
+                step.input("in", made)
+"""
+
+
+@pytest.mark.parametrize("journal", ["WAL", "DELETE"])
+def test_pages_while_others_write(journal: str, tmp_path: Path) -> None:
+    """While four processes write to the file, eight who look see whole pages and no error."""
+    path = tmp_path / "store.db"
+    url = f"sqlite:///{path}"
+    with metastore.connect(url) as store:
+        fill(store, 20)
+    with closing(sqlite3.connect(path)) as file:
+        file.execute(f"PRAGMA journal_mode = {journal}")
+    writers = [
+        subprocess.Popen([sys.executable, "-c", _WRITER, url, str(number), "8"])
+        for number in range(4)
+    ]
+    try:
+        with metastore.connect(url, mode="r") as store:
+            client = Client(store, timeout=300)
+            paths = [
+                "/",
+                "/runs",
+                "/runs/9",
+                "/pipelines",
+                "/artifacts",
+                "/executions?sort=changed",
+            ]
+            paths += ["/runs?state=FAILED", "/contexts", "/lineage/9", "/runs.json", "/runs.csv"]
+
+            def look(number: int) -> list[tuple[str, int]]:
+                seen = []
+                while True:
+                    ended = all(each.poll() is not None for each in writers)
+                    for at in range(len(paths)):
+                        each = paths[(at + number) % len(paths)]
+                        seen.append((each, client.ask(each).status_code))
+                    if ended:
+                        # Once more after the last write.
+                        return seen
+
+            with ThreadPoolExecutor(8) as threads:
+                seen = [each for found in threads.map(look, range(8)) for each in found]
+            assert {each for each in seen if each[1] != 200} == set()
+            assert [each.wait(60) for each in writers] == [0, 0, 0, 0]
+            assert client.json("/index.json")["counts"]["runs"] == 20 + 4 * 8
+    finally:
+        for each in writers:
+            each.kill()
+            each.wait()
+
+
+@pytest.mark.parametrize("journal", ["WAL", "DELETE"])
+def test_a_file_that_is_removed(journal: str, tmp_path: Path) -> None:
+    """Its pages say that it is gone, and are there again when it is."""
+    path, away = tmp_path / "store.db", tmp_path / "away.db"
+    with metastore.connect(f"sqlite:///{path}") as store:
+        fill(store, 3)
+    with closing(sqlite3.connect(path)) as file:
+        file.execute(f"PRAGMA journal_mode = {journal}")
+    with metastore.connect(f"sqlite:///{path}", mode="r") as store:
+        client = Client(store)
+        client.page("/runs")
+        path.rename(away)
+        page = client.page("/runs", 503)
+        assert "store.db" in page.text
+        assert not path.exists()
+        away.rename(path)
+        client.page("/runs")
+
+
 def test_a_slow_page_holds_up_no_other() -> None:
     """While one request waits for the store, another one is answered."""
     waiting, going_on = threading.Event(), threading.Event()
@@ -222,3 +303,26 @@ def test_a_slow_page_holds_up_no_other() -> None:
             return quick.status_code, (await slow).status_code
 
     assert asyncio.run(both()) == (200, 200)
+
+
+def test_a_store_that_does_not_answer() -> None:
+    """Whoever looks is told after a while, in each form, and of styles at once; then it goes on."""
+    going_on = threading.Event()
+
+    class Slow(MemoryMetadataStore):
+        def read_types(self, query: Any) -> Any:
+            assert going_on.wait(60)
+            return super().read_types(query)
+
+    client = Client(Store(Slow()), timeout=0.1)
+    for _ in range(30):
+        # None of those that wait is waited for.
+        page = client.page("/types", 503)
+        assert "has not answered within 0.1 seconds" in page.text
+        assert "metastore store status" in page.text
+    assert client.json("/types.json", 503)["error"]["kind"] == "StorageError"
+    assert client.ask("/types.csv").status_code == 503
+    assert client.ask("/static/style.css").status_code == 200
+    going_on.set()
+    client = Client(Store(Slow()), timeout=60)
+    client.page("/types")

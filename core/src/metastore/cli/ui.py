@@ -47,9 +47,23 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
     help="A name that browsers may know this server by, beside --host and localhost; may be "
     "given several times.",
 )
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=20.0,
+    show_default=True,
+    help="Seconds in which the store must answer, before a page says that it does not.",
+)
 @click.option("--open", "in_browser", is_flag=True, help="Open it in the browser.")
 @debug_option(hidden=True)
-def ui(which: str | None, host: str, port: int, names: Sequence[str], in_browser: bool) -> None:
+def ui(
+    which: str | None,
+    host: str,
+    port: int,
+    names: Sequence[str],
+    timeout: float,
+    in_browser: bool,
+) -> None:
     """Look at a store in a browser; nothing can be changed there.
 
     The pages have no login: whoever reaches the port reads all of the store, so that by default
@@ -62,7 +76,7 @@ def ui(which: str | None, host: str, port: int, names: Sequence[str], in_browser
     _check_installed()
     listening = _listen(host, port)
     with listening, opened(which) as store:
-        _serve(store, which, listening, host, names, in_browser=in_browser)
+        _serve(store, which, listening, host, names, timeout=timeout, in_browser=in_browser)
 
 
 def _check_installed() -> None:
@@ -102,6 +116,7 @@ def _serve(
     host: str,
     names: Sequence[str],
     *,
+    timeout: float,
     in_browser: bool,
 ) -> None:
     import uvicorn
@@ -113,7 +128,8 @@ def _serve(
     is_loopback = _is_loopback(bare)
     shown = bare if not _is_any(bare) else "localhost"
     url = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"
-    app = create_app(store, name=which, allowed_hosts=(*_LOOPBACK, bare, *names))
+    hosts = (*_LOOPBACK, bare, *names)
+    app = create_app(store, name=which, allowed_hosts=hosts, timeout=timeout)
     config = uvicorn.Config(
         app,
         log_level="error",

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import anyio
+import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -43,6 +45,7 @@ def create_app(
     *,
     name: str | None = None,
     allowed_hosts: Sequence[str] | None = LOOPBACK,
+    timeout: float = 20.0,
 ) -> Starlette:
     """The pages of a store, to serve or to mount.
 
@@ -58,6 +61,8 @@ def create_app(
         Names and addresses, without ports, that browsers may know this server by; all other
         requests are refused, so that no page of another site reads this one under a name of its
         own (DNS rebinding).  None where whatever it is mounted in takes care of that.
+    timeout:
+        Seconds in which the store must answer; after them a page says that it did not (503).
     """
     source = Source(store, name)
 
@@ -66,12 +71,13 @@ def create_app(
         yield
         source.close()
 
-    routes = [
-        Route(f"/static/{each}", lambda _, each=each: static_response(each), methods=["GET"])
-        for each in STATIC
-    ]
+    async def static(request: Request) -> Response:
+        # In no thread: those may all be waiting for the store.
+        return static_response(request.url.path.rpartition("/")[2])
+
+    routes = [Route(f"/static/{each}", static, methods=["GET"]) for each in STATIC]
     for page in PAGES:
-        routes += _routes(page, source)
+        routes += _routes(page, source, timeout)
 
     def no_page(request: Request, error: Exception) -> Response:
         return _no_page(request, error, source)
@@ -84,47 +90,67 @@ def create_app(
     )
 
 
-def _routes(page: Page, source: Source) -> list[Route]:
-    """A page and its other forms; functions that are no coroutines run in threads."""
+def _routes(page: Page, source: Source, timeout: float) -> list[Route]:
+    """A page and its other forms."""
 
     def html(request: Request) -> Response:
-        def answer() -> Response:
-            view = _view(request, source)
-            return as_html(view, page.show(view), page.place)
-
-        return _caught(request, source, "", answer)
+        view = _view(request, source)
+        return as_html(view, page.show(view), page.place)
 
     def json(request: Request) -> Response:
-        return _caught(request, source, "json", lambda: as_json(page.show(_view(request, source))))
+        return as_json(page.show(_view(request, source)))
 
     def csv(request: Request) -> Response:
         assert page.rows is not None
-        rows = page.rows
-        return _caught(
-            request,
-            source,
-            "csv",
-            lambda: as_csv(rows(_view(request, source)), _file_name(request)),
-        )
+        return as_csv(page.rows(_view(request, source)), _file_name(request))
 
     def drawing(request: Request) -> Response:
         assert page.drawing is not None
-        draw, form = page.drawing, request.url.path.rpartition(".")[2]
-        return _caught(
-            request,
-            source,
-            form,
-            lambda: _as_drawing(draw(_view(request, source), form), form, _file_name(request)),
-        )
+        form = request.url.path.rpartition(".")[2]
+        drawn = page.drawing(_view(request, source), form)
+        return _as_drawing(drawn, form, _file_name(request))
+
+    def route(path: str, form: str, answer: Callable[[Request], Response]) -> Route:
+        async def respond(request: Request) -> Response:
+            return await _in_time(request, source, form, answer, timeout)
+
+        return Route(path, respond, methods=["GET"])
 
     base = page.path if page.path != "/" else "/index"
-    routes = [Route(page.path, html, methods=["GET"]), Route(f"{base}.json", json, methods=["GET"])]
+    routes = [route(page.path, "", html), route(f"{base}.json", "json", json)]
     if page.rows is not None:
-        routes.append(Route(f"{base}.csv", csv, methods=["GET"]))
+        routes.append(route(f"{base}.csv", "csv", csv))
     if page.drawing is not None:
-        routes += [Route(f"{base}.{each}", drawing, methods=["GET"]) for each in _DRAWINGS]
+        routes += [route(f"{base}.{each}", each, drawing) for each in _DRAWINGS]
     # The others first: a path parameter takes what has a dot, too.
     return routes[::-1]
+
+
+async def _in_time(
+    request: Request,
+    source: Source,
+    form: str,
+    answer: Callable[[Request], Response],
+    timeout: float,
+) -> Response:
+    """What a thread answers; an error where that takes too long.
+
+    Flavors try for minutes to reach a server that is gone, which is right for who writes; who looks
+    at a page wants to be told.  The thread goes on until its flavor gives up.
+    """
+    with anyio.move_on_after(timeout):
+        return await anyio.to_thread.run_sync(
+            lambda: _caught(request, source, form, lambda: answer(request)),
+            abandon_on_cancel=True,
+        )
+    error = StorageError(
+        f"the store has not answered within {timeout:g} seconds",
+        hint="it is asked again when you load this page again; what takes longer needs a larger "
+        "--timeout (create_app(timeout=...))",
+    )
+    status, advice = _said(error, source)
+    _log.warning("%s: %s", type(error).__name__, error)
+    return as_error(_view(request, source), status, form, error, advice)
 
 
 _DRAWINGS = {"svg": "image/svg+xml", "dot": "text/vnd.graphviz", "mmd": "text/plain"}
