@@ -1,8 +1,9 @@
 """How long the pages of `metastore ui` take as a store grows, and how much memory the server.
 
-``python benchmarks/pages.py [--runs 1000 10000 100000] [--folder FOLDER] [--rounds N]``; see
-README.md.  What counts is the ratio: the processor time of a page on
-the largest store, over the smallest.
+``python benchmarks/pages.py [--runs 1000 10000 100000] [--folder FOLDER] [--rounds N]
+[--requests N]``; see README.md.  What counts is the ratio: the processor time of a page on
+the largest store, over the smallest.  With ``--requests`` the server is asked for so many more
+pages of all sorts, by four clients, and the memory that it has before and after them is told.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -70,10 +72,12 @@ def main() -> int:
         "--folder", type=Path, help="where stores are kept from one time to another"
     )
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--requests", type=int, default=0)
     options = parser.parse_args()
     folder = options.folder or Path(tempfile.mkdtemp())
     columns: list[dict[str, Took]] = []
     memory = []
+    grown: list[tuple[float, float]] = []
     for runs in options.runs:
         store = _made(folder / f"{runs}.db", runs)
         with _served(store) as (port, process):
@@ -84,6 +88,8 @@ def main() -> int:
                 }
             )
             memory.append(_memory(process))
+            if options.requests:
+                grown.append(_grown(port, process, [*pages(runs).values()], options.requests))
     heads = "".join(f"{runs:>16,}" for runs in options.runs)
     lines = [f"{'ms: shortest, processor':28}{heads}   ratio"]
     for name in columns[0]:
@@ -92,6 +98,9 @@ def main() -> int:
         lines.append(f"{name:28}{times}{took[-1].processor / max(took[0].processor, 1):8.1f}")
     most = "".join(f"{each:16.0f}" for each in memory)
     lines.append(f"{'memory of the server, MiB':28}{most}")
+    if grown:
+        both = "".join(f"{before:10.0f} {after:5.0f}" for before, after in grown)
+        lines.append(f"{f'before, after {options.requests:,} more':28}{both}")
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
 
@@ -156,12 +165,26 @@ def _processor(process: int) -> float:
     return 1000 * (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _memory(process: int) -> float:
-    """The most that it ever had, in MiB."""
+def _grown(port: int, process: int, paths: Sequence[str], requests: int) -> tuple[float, float]:
+    """The memory that it has, in MiB, before and after so many requests of four clients."""
+
+    def ask(number: int) -> None:
+        _ask(port, paths[number % len(paths)])
+
+    with ThreadPoolExecutor(4) as clients:
+        # So that all of its threads are there, and have had all pages.
+        list(clients.map(ask, range(4 * len(paths))))
+        before = _memory(process, "VmRSS")
+        list(clients.map(ask, range(requests)))
+    return before, _memory(process, "VmRSS")
+
+
+def _memory(process: int, which: str = "VmHWM") -> float:
+    """The most that it ever had, in MiB; or what it has."""
     status = Path(f"/proc/{process}/status")
     if not status.exists():
         return float("nan")
-    line = next(each for each in status.read_text().splitlines() if each.startswith("VmHWM"))
+    line = next(each for each in status.read_text().splitlines() if each.startswith(which))
     return int(line.split()[1]) / 1024
 
 
