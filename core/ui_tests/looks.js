@@ -5,7 +5,9 @@
   // Contrast, WCAG 2.2 AA: of all texts, those of pictures too, as they are blended.
   const parsed = (colour) => {
     const [r, g, b, a] = colour.match(/[\d.]+/g).map(Number);
-    return { rgb: [r, g, b], alpha: a ?? 1 };
+    // A mixed one is color(srgb 0.1 0.2 0.3), of parts from 0 to 1.
+    const whole = colour.startsWith("color(") ? 255 : 1;
+    return { rgb: [r * whole, g * whole, b * whole], alpha: a ?? 1 };
   };
   const over = (front, back, alpha) => front.map((each, at) => each * alpha + back[at] * (1 - alpha));
   const light = (rgb) => {

@@ -8,21 +8,22 @@ from typing import NamedTuple
 
 __all__ = ["Html", "Word", "card", "fields", "page", "plain", "table"]
 
-# Notebooks have rules of their own for tables and pictures, which would win.
+# Notebooks have rules of their own for tables and pictures, which would win.  Whether they are
+# light or dark no rule can ask: colours are mixed with that of the text, to be read on both.
 _STYLE = """
 .ms { font: 13px system-ui, sans-serif; margin: .3em 0; overflow-x: auto; }
 .ms h3, .ms h4 { margin: .6em 0 .3em; font-size: 1.05em; font-weight: 600; }
 .ms h4 { font-size: 1em; }
 .ms table { border-collapse: collapse; margin: 0; font-size: 1em; }
 .ms th, .ms td { text-align: left !important; vertical-align: top; padding: .2em .9em .2em 0;
-  border: 0; background: none; max-width: 40em; overflow-wrap: anywhere; }
+  border: 0; background: none; max-width: 40em; overflow-wrap: break-word; }
 .ms thead th { border-bottom: 1px solid rgba(128, 128, 128, .5); white-space: nowrap; }
 .ms tbody th { font-weight: normal; opacity: .7; white-space: nowrap; }
 .ms .nowrap { white-space: nowrap; }
-.ms .bad { color: #d1343a; }
-.ms .good { color: #2f8f4e; }
-.ms .busy { color: #b07400; }
-.ms .small { opacity: .7; }
+.ms span.bad { color: #d1343a; color: color-mix(in srgb, #d1343a 65%, currentcolor); }
+.ms span.good { color: #2f8f4e; color: color-mix(in srgb, #2f8f4e 65%, currentcolor); }
+.ms span.busy { color: #b07400; color: color-mix(in srgb, #b07400 65%, currentcolor); }
+.ms span.small { opacity: .75; }
 """
 _STYLE += "".join(
     f".ms .in{depth} {{ padding-left: {1.2 * depth:.1f}em; }}\n" for depth in range(1, 9)
