@@ -220,3 +220,46 @@ def test_a_run_that_goes_on_is_shown_anew(chromium: Any, tmp_path: Path) -> None
                 page.get_by_role("link", name="first-step").first.wait_for(timeout=60_000)
             assert not watched.faults
             watched.close()
+
+
+_CAN_BE_USED = """() => [...document.querySelectorAll("a[href], button, input:not([type=hidden]), "
+  + "select, summary, [tabindex='0']")].filter((each) => each.checkVisibility()
+  && !each.disabled && !(each.type === "radio" && !each.checked)).length"""
+_MARK = """() => {
+  const each = document.activeElement;
+  if (each === document.body || each.dataset.reached) return "again";
+  each.dataset.reached = "yes";
+  const style = getComputedStyle(each), box = each.getBoundingClientRect();
+  const shown = style.outlineStyle !== "none" && box.width > 0 && box.height > 0;
+  return shown ? "seen" : `not seen: ${each.outerHTML.slice(0, 80)}`;
+}"""
+
+
+@pytest.mark.parametrize("path", ["/compare?run=100&run=101", "/runs/100", "/lineage/300?depth=4"])
+def test_all_that_can_be_used_is_reached_by_keys(path: str, tab: Watched) -> None:
+    """Tab comes to each link, field, button and picture once, and it is seen where it is."""
+    page = tab.open(path)
+    found = []
+    while True:
+        page.keyboard.press("Tab")
+        found.append(page.evaluate(_MARK))
+        if found[-1] == "again":
+            break
+    assert found[:-1] == ["seen"] * page.evaluate(_CAN_BE_USED)
+
+
+def test_a_picture_is_moved_by_keys(tab: Watched) -> None:
+    """It takes the focus, and then arrows move it, + and - make it larger and smaller."""
+    page = tab.open("/lineage/300?depth=6")
+    view, svg = page.locator(".view"), page.locator(".view svg")
+    view.focus()
+    before = int(svg.get_attribute("width"))
+    for _ in range(6):
+        page.keyboard.press("+")
+    assert int(svg.get_attribute("width")) > before
+    page.keyboard.press("0")
+    for _ in range(6):
+        page.keyboard.press("+")
+    view.evaluate("(each) => { each.scrollLeft = 0; }")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => document.querySelector('.view').scrollLeft > 0")
