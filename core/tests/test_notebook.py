@@ -188,3 +188,20 @@ def test_a_run_is_read_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.undo()
         counted.append(calls)
     assert counted[0] == counted[1]
+
+
+def test_a_picture_stands_alone(store: Store) -> None:
+    """What shows no HTML gets lineage and graphs as an SVG document, with any text; a picture that
+    would be too large is none.
+    """
+    run = recorded(store, HOSTILE)
+    for graph in (run.graph, store.artifact(1).lineage(upstream=False, downstream=True)):
+        text = graph._repr_svg_()
+        assert text is not None
+        root = ElementTree.fromstring(text)
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert not [*root.iter("{http://www.w3.org/2000/svg}script")]
+    with store.run("wide") as wide, wide.step("s") as step:
+        for number in range(301):
+            step.output(f"o{number}", type="T")
+    assert store.find_run(wide.id).graph._repr_svg_() is None

@@ -94,6 +94,10 @@ class Graph:
         """The picture, for notebooks; of more than 300 nodes, how many there are."""
         return card("", self.picture())
 
+    def _repr_svg_(self) -> str | None:
+        """The picture, for what shows no HTML of notebooks; None beyond 300 nodes."""
+        return str(self.picture()) if self.is_drawn else None
+
     def picture(
         self,
         *,
