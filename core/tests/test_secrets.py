@@ -94,6 +94,12 @@ def keyring(monkeypatch: pytest.MonkeyPatch) -> FakeKeyring:
     return found
 
 
+def test_half_of_a_surrogate_pair_in_a_setting() -> None:
+    """It is refused where it stands, by its name, and goes into no URL and to no driver."""
+    with pytest.raises(InvalidError, match=r"host: .*surrogate pair"):
+        VaultConfig.checked("vault", {"host": "h\udfff"})
+
+
 class TestReferences:
     """Where a secret is kept."""
 
@@ -105,6 +111,14 @@ class TestReferences:
             config.password.reveal()
         monkeypatch.setenv("VAULT_PASSWORD", CANARY)
         assert config.password.reveal() == CANARY
+
+    def test_what_is_no_text(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A secret in other bytes than UTF-8 is refused when it is needed, and not shown."""
+        monkeypatch.setenv("VAULT_PASSWORD", os.fsdecode(b"hunter\xe9"))
+        for secret in (Secret.of_reference("env:VAULT_PASSWORD"), Secret("hunter\udfff")):
+            with pytest.raises(InvalidError, match="no Unicode text") as raised:
+                secret.reveal()
+            assert "hunter" not in str(raised.value)
 
     @pytest.mark.parametrize(
         ("text", "secret"),

@@ -21,7 +21,7 @@ from typing import (
 )
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from metastore.errors import InvalidError, Offender
 from metastore.plugins._secret import Masked, Secret
@@ -135,6 +135,19 @@ class FlavorConfig(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    @field_validator("*")
+    @classmethod
+    def _is_unicode(cls, value: Any) -> Any:
+        # pydantic passes on what Python calls a text, and no driver takes; a path is of any bytes.
+        try:
+            if isinstance(value, Path):
+                os.fsencode(value)
+            elif isinstance(value, str):
+                value.encode()
+        except UnicodeEncodeError:
+            raise ValueError("is no text: it holds half of a surrogate pair") from None
+        return value
 
     @classmethod
     def from_url(cls, url: StoreURL) -> Self:

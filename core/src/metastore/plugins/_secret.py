@@ -95,14 +95,20 @@ class Secret:
         CapabilityError
             Nobody here knows such references, or what is needed to read them is not installed.
         InvalidError
-            The reference is incomplete.
+            The reference is incomplete, or the secret is no Unicode text.
         """
-        if self._reference is None:
-            assert self._text is not None
-            return self._text
-        scheme, _, rest = self._reference.partition(":")
-        own = {"env": _of_environment, "file": _of_file, "keyring": _of_keyring}
-        return own[scheme](rest) if scheme in own else _of_plugin(scheme, rest)
+        text = self._text
+        if self._reference is not None:
+            scheme, _, rest = self._reference.partition(":")
+            own = {"env": _of_environment, "file": _of_file, "keyring": _of_keyring}
+            text = own[scheme](rest) if scheme in own else _of_plugin(scheme, rest)
+        assert text is not None
+        if not _is_unicode(text):
+            raise InvalidError(
+                f"the secret {self._reference or 'that was given'} is no Unicode text",
+                hint="keep it in UTF-8",
+            )
+        return text
 
     def __repr__(self) -> str:
         return f"Secret({self._reference or '**********'})"
@@ -132,6 +138,15 @@ class Secret:
         return core_schema.no_info_plain_validator_function(
             validated, serialization=core_schema.plain_serializer_function_ser_schema(str)
         )
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it holds no half of a surrogate pair, as what an environment has in other bytes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _checked_variable(name: str) -> None:
