@@ -13,7 +13,7 @@ import pytest
 from metastore import Batch, EventType, NodeKind, NodeQuery, PropertyKind, Store
 from metastore.base import BaseMetadataStore
 from metastore.query import EventQuery
-from metastore.testing.histories import history
+from metastore.testing.lineage import history
 from metastore_flavor_mysql import MySQLMetadataStore
 from metastore_flavor_mysql._connection import Connection
 

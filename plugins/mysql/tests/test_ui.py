@@ -8,7 +8,7 @@ pytest.importorskip("starlette", reason="without the extra ui of metastore-core 
 pytest.importorskip("httpx", reason="without httpx nobody asks for pages")
 
 import metastore
-from metastore.testing.pages import PageClient, record_two_runs, walked_pages
+from metastore.testing.web_pages import PageClient, record_two_runs, walked_pages
 
 from . import servers
 

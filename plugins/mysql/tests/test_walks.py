@@ -11,7 +11,7 @@ import pytest
 from metastore import NodeKind, WalkQuery, Way
 from metastore.base import BaseMetadataStore
 from metastore.query import walked
-from metastore.testing.histories import history
+from metastore.testing.lineage import history
 from metastore_flavor_mysql import MySQLMetadataStore
 from metastore_flavor_mysql._database import MySQLDatabase, _Session
 

@@ -30,7 +30,7 @@ from metastore.base import cursor_of
 from metastore.query import TypeQuery
 from metastore.rules import Planner
 from metastore.sql import Session
-from metastore.testing.histories import history
+from metastore.testing.lineage import history
 
 from .helpers import ARTIFACT, CONTEXT, EXECUTION, connect, sample, write_run_like
 

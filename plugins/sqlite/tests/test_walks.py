@@ -11,7 +11,7 @@ import metastore
 from metastore import Store, WalkQuery, Way
 from metastore.base import BaseMetadataStore
 from metastore.query import walked
-from metastore.testing.histories import history
+from metastore.testing.lineage import history
 from metastore_flavor_sqlite._database import SQLiteDatabase
 from metastore_flavor_sqlite._session import SQLiteSession
 

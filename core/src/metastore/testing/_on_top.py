@@ -15,7 +15,7 @@ from metastore.model import EventType, ExecutionState, NodeKind
 from metastore.query import NodeQuery, WalkQuery, Way, walked
 from metastore.store import Store
 from metastore.testing._base import ARTIFACT, CONTEXT, EXECUTION, ContractBase, batch_with, read
-from metastore.testing.histories import history
+from metastore.testing.lineage import history
 
 _GRAPH = [
     (0, 0, EventType.OUTPUT),
