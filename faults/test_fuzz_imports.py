@@ -52,8 +52,7 @@ def _changed(chance: random.Random, record: dict[str, Any]) -> dict[str, Any]:
         inner[chance.choice(list(inner))] = chance.choice(_VALUES)
         record[key] = inner
     elif which == 3 and isinstance(record.get("custom_properties"), dict):
-        # More is more than this encoder takes, in the depth of a test.
-        levels = chance.choice((10, 29, 30, 31, 44, 45, 200, 400))
+        levels = chance.choice((10, 29, 30, 31, 44, 45, 200, 480))
         record["custom_properties"] = {
             "deep": {"struct": {"a": _deep(levels, chance.choice(("struct", "list")))}}
         }
@@ -74,8 +73,8 @@ def _damaged(chance: random.Random, lines: list[str]) -> bytes:
             try:
                 record = _changed(chance, json.loads(lines[at]))
                 lines[at] = json.dumps(record)
-            except (ValueError, TypeError, AttributeError, IndexError):
-                pass  # this line was damaged already
+            except (ValueError, TypeError, AttributeError, IndexError, RecursionError):
+                pass  # this line was damaged already, or is deeper than the encoder goes
         elif which == 6:
             lines[at] = damaged_text(chance, lines[at], most=2)
         elif which == 7:

@@ -117,14 +117,14 @@ def _good_call(call: Callable[[str, bytes], bytes], number: int) -> None:
     assert (found.type_id, found.uri) == (type_id, "here")
 
 
-_SAID = {"lineage-cycle", "parent-cycle"}
+_OF_CLIENTS = {"lineage-cycle", "parent-cycle"}
 """Problems of what events and links say, which any client may say, not of how they are stored."""
 
 
 def _verify(url: str) -> None:
     """The store has nothing that points at nothing, and is read whole."""
     with metastore.connect(url, mode="r") as store:
-        found = [each for each in store.backend.problems() if each.kind not in _SAID]
+        found = [each for each in store.backend.problems() if each.kind not in _OF_CLIENTS]
         assert found == []
         for kind in NodeKind:
             store.backend.read_nodes(NodeQuery(kind))
