@@ -16,6 +16,7 @@ from metastore.batch import Batch
 from metastore.errors import InvalidError, StorageError
 from metastore.memory import MemoryMetadataStore
 from metastore.model import EventType, NodeKind, PropertyKind
+from metastore.query import NodeQuery
 from metastore.testing import compare_stores, replay
 from metastore.testing.actions import History, OpenAgain, histories
 
@@ -233,6 +234,21 @@ def test_a_struct_nested_too_deeply(filled: MemoryMetadataStore, tmp_path: Path)
         path = _file(tmp_path, "\n".join([*lines[:at], text, *lines[at + 1 :]]) + "\n")
         with pytest.raises(InvalidError, match=f"line {at + 1} of "):
             transfer.read_export(path)
+
+
+def test_whole_numbers_in_a_struct(filled: MemoryMetadataStore, tmp_path: Path) -> None:
+    """What another program wrote without a fraction is a double, as all numbers of structs are, and
+    comes into a store as that.
+    """
+    lines = _text(filled).splitlines()
+    at = next(n for n, line in enumerate(lines) if json.loads(line).get("row") == "artifact")
+    struct = {"struct": {"a": 1, "b": [2, {"struct": {"c": 3}}]}}
+    lines[at] = json.dumps(dict(json.loads(lines[at]), custom_properties={"key": struct}))
+    source = transfer.read_export(_file(tmp_path, "\n".join(lines) + "\n"))
+    target = MemoryMetadataStore.open()
+    assert not transfer.copy(source, target).differences
+    [found] = target.read_nodes(NodeQuery(NodeKind.ARTIFACT, limit=1))
+    assert repr(found.custom_properties["key"]) == "{'a': 1.0, 'b': [2.0, {'c': 3.0}]}"
 
 
 def test_what_stands_twice(tmp_path: Path) -> None:

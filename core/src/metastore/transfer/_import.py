@@ -25,7 +25,7 @@ from metastore.model import (
 )
 from metastore.plain import Row, StoredLink, Tables, row_of
 from metastore.transfer._export import FORMAT, SIMPLE_NUMBERS, VERSION, opened_text
-from metastore.transfer._rows import Uniques, check_row
+from metastore.transfer._rows import Uniques, checked_row
 from metastore.values import BadValueError, kind_of
 
 __all__ = ["read_export"]
@@ -105,8 +105,7 @@ class _Reader:
             raise self.wrong(line, "is cut off")
         else:
             try:
-                row = row_of(record)
-                check_row(row)
+                row = checked_row(row_of(record))
             except (StorageError, BadValueError):
                 raise self.wrong(line, "is no row of a store") from None
             self._counts[str(record["row"])] += 1

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import replace
 from typing import Any
 
 from metastore.model import AnyNode, Artifact, Context, Event, NodeKind, Type
 from metastore.plain import Row, StoredLink
 from metastore.values import INT64_MAX, INT64_MIN, BadValueError, clean_text, clean_value
 
-__all__ = ["Uniques", "check_row"]
+__all__ = ["Uniques", "checked_row"]
 
 
-def check_row(row: Row) -> None:
-    """Raise `BadValueError` for a row with a field that no store can hold."""
+def checked_row(row: Row) -> Row:
+    """The row as a store will hold it; raises `BadValueError` for what none can."""
     if isinstance(row, Type):
         _check_type(row)
     elif isinstance(row, Event):
@@ -26,7 +27,8 @@ def check_row(row: Row) -> None:
     elif isinstance(row, StoredLink):
         _check_numbers(row.context_id, row.other_id)
     else:
-        _check_node(row)
+        return _checked_node(row)
+    return row
 
 
 def _check_type(row: Type) -> None:
@@ -40,16 +42,20 @@ def _check_type(row: Type) -> None:
         _check_text(text)
 
 
-def _check_node(row: AnyNode) -> None:
+def _checked_node(row: AnyNode) -> AnyNode:
     _check_numbers(row.id, row.type_id, row.create_time_ms, row.update_time_ms)
     _check_text(row.name)
     _check_text(row.external_id)
     if isinstance(row, Artifact):
         clean_text(row.uri)
-    for values in (row.properties, row.custom_properties):
-        for key, value in values.items():
-            clean_text(key)
-            clean_value(value)
+    cleaned = [
+        {clean_text(key): clean_value(value) for key, value in values.items()}
+        for values in (row.properties, row.custom_properties)
+    ]
+    if not any(isinstance(value, dict) for values in cleaned for value in values.values()):
+        return row
+    # Of a struct: JSON has whole numbers, and there all are doubles.
+    return replace(row, properties=cleaned[0], custom_properties=cleaned[1])
 
 
 def _check_text(text: object) -> None:
