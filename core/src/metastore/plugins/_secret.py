@@ -142,6 +142,7 @@ class Secret:
 
 def _is_unicode(text: str) -> bool:
     """Whether it holds no half of a surrogate pair, as what an environment has in other bytes."""
+    # Not `clean_text`: its error would hold the secret.
     try:
         text.encode()
     except UnicodeEncodeError:
