@@ -103,12 +103,14 @@ class Secret:
             own = {"env": _of_environment, "file": _of_file, "keyring": _of_keyring}
             text = own[scheme](rest) if scheme in own else _of_plugin(scheme, rest)
         assert text is not None
-        if not _is_unicode(text):
-            raise InvalidError(
-                f"the secret {self._reference or 'that was given'} is no Unicode text",
-                hint="keep it in UTF-8",
-            )
-        return text
+        if _is_unicode(text):
+            return text
+        # A traceback with variables shows those of this frame.
+        del text
+        raise InvalidError(
+            f"the secret {self._reference or 'that was given'} is no Unicode text",
+            hint="keep it in UTF-8",
+        )
 
     def __repr__(self) -> str:
         return f"Secret({self._reference or '**********'})"
